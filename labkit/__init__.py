@@ -1,0 +1,1 @@
+"""labkit: learn transfer learning by doing."""

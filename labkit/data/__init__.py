@@ -1,0 +1,1 @@
+"""Images by name or folder: cards, folders, fetching, simulated."""

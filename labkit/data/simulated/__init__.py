@@ -1,0 +1,1 @@
+"""Drawn stand-ins for the real datasets; always called simulated."""
