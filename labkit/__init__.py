@@ -1,1 +1,57 @@
-"""labkit: learn transfer learning by doing."""
+"""labkit: a lab for transfer learning.
+
+Everything public is here; modules, and TensorFlow with them, are imported when a name
+is first used, so that ``import labkit`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from labkit.anatomy import block_names as block_names
+    from labkit.backbones.catalogue import BackboneInfo as BackboneInfo
+    from labkit.backbones.catalogue import list_backbones as list_backbones
+    from labkit.backbones.loading import load_backbone as load_backbone
+    from labkit.backbones.loading import load_imagenet_classifier as load_imagenet_classifier
+    from labkit.counting import ParameterCount as ParameterCount
+    from labkit.counting import count_parameters as count_parameters
+    from labkit.freezing import freeze as freeze
+    from labkit.freezing import set_strategy as set_strategy
+    from labkit.freezing import strategy_of as strategy_of
+    from labkit.freezing import unfreeze as unfreeze
+    from labkit.heads import build_classifier as build_classifier
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "BackboneInfo": "backbones.catalogue",
+    "list_backbones": "backbones.catalogue",
+    "load_backbone": "backbones.loading",
+    "load_imagenet_classifier": "backbones.loading",
+    "block_names": "anatomy",
+    "ParameterCount": "counting",
+    "count_parameters": "counting",
+    "freeze": "freezing",
+    "set_strategy": "freezing",
+    "strategy_of": "freezing",
+    "unfreeze": "freezing",
+    "build_classifier": "heads",
+}
+
+__all__ = [*_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that a public name lives in (PEP 562)."""
+    if name in _HOME:
+        value = getattr(importlib.import_module(f"labkit.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'labkit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted({*globals(), *_HOME})
