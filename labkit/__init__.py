@@ -17,11 +17,20 @@ if TYPE_CHECKING:
     from labkit.backbones.loading import load_imagenet_classifier as load_imagenet_classifier
     from labkit.counting import ParameterCount as ParameterCount
     from labkit.counting import count_parameters as count_parameters
+    from labkit.data.dataset import Dataset as Dataset
+    from labkit.data.dataset import Split as Split
+    from labkit.data.loading import load_dataset as load_dataset
+    from labkit.data.simulated.dials import Dials as Dials
+    from labkit.features import Features as Features
+    from labkit.features import extract_features as extract_features
     from labkit.freezing import freeze as freeze
     from labkit.freezing import set_strategy as set_strategy
     from labkit.freezing import strategy_of as strategy_of
     from labkit.freezing import unfreeze as unfreeze
     from labkit.heads import build_classifier as build_classifier
+    from labkit.results import TrainingResult as TrainingResult
+    from labkit.training import train as train
+    from labkit.training import train_svm as train_svm
 
 __version__ = "0.1.0"
 
@@ -38,6 +47,15 @@ _HOME = {
     "strategy_of": "freezing",
     "unfreeze": "freezing",
     "build_classifier": "heads",
+    "load_dataset": "data.loading",
+    "Dataset": "data.dataset",
+    "Split": "data.dataset",
+    "Dials": "data.simulated.dials",
+    "Features": "features",
+    "extract_features": "features",
+    "train": "training",
+    "train_svm": "training",
+    "TrainingResult": "results",
 }
 
 __all__ = [*_HOME]

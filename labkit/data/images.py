@@ -19,11 +19,11 @@ from labkit.errors import DataError
 Pixels = NDArray[np.uint8]
 """RGB image, shape (height, width, 3), values 0..255."""
 
-EXTENSIONS = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
+EXTENSIONS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 LARGEST = 50_000_000
 """An image of more pixels than this (about 7,000 x 7,000) is left out unread."""
+LARGEST_FILE = 200_000_000
+"""A file of more bytes than this is left out unread."""
 
 _SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N", "I"}
 
@@ -34,7 +34,7 @@ def read_image(source: Path | bytes) -> Image.Image:
     Raises DataError with the reason when the file is empty, no image, truncated,
     damaged, or larger than ``LARGEST`` pixels.
     """
-    data = source.read_bytes() if isinstance(source, Path) else source
+    data = _bytes(source) if isinstance(source, Path) else source
     if not data:
         raise DataError("the file is empty")
     try:
@@ -66,6 +66,18 @@ def square(image: Image.Image, size: int) -> Pixels:
 def load_square(path: Path, size: int) -> Pixels:
     """Read a file as an array of shape (size, size, 3), RGB, 0..255; see read_image."""
     return square(read_image(path), size)
+
+
+def _bytes(path: Path) -> bytes:
+    """Read a file that may be a dangling link, a pipe, locked or far too large."""
+    try:
+        if not path.is_file():
+            raise DataError("it is not a regular file, or a link to nothing")
+        if path.stat().st_size > LARGEST_FILE:
+            raise DataError(f"the file is larger than {LARGEST_FILE // 1_000_000} MB")
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"the file cannot be read ({error.strerror})") from None
 
 
 def _refuse_if_huge(image: Image.Image) -> None:

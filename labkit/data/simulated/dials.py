@@ -1,4 +1,4 @@
-"""What every simulator shares: the dials, the picture it returns, and its random numbers."""
+"""What every simulator shares: the dials, and where random numbers come from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labkit.data.images import Pixels
 from labkit.errors import DataError
 
 
@@ -38,25 +37,6 @@ class Dials:
             highest = 0.5 if name == "label_noise" else 1.0
             if not 0.0 <= value <= highest:
                 raise DataError(f"The dial {name} goes from 0 to {highest:g}. Received: {value!r}.")
-
-
-@dataclass(frozen=True)
-class SimulatedImage:
-    """One drawn picture and what is known about it.
-
-    Attributes:
-        pixels: RGB, shape (height, width, 3), 0..255.
-        drawn: the class that was drawn.
-        label: the class that the dataset says; differs from ``drawn`` under label noise.
-        group: the patient (cells) or the individual animal (pets); a split never cuts a group.
-        laboratory: where the picture was taken: "" where that means nothing.
-    """
-
-    pixels: Pixels
-    drawn: str
-    label: str
-    group: str
-    laboratory: str = ""
 
 
 def random_numbers(*names: object) -> np.random.Generator:
