@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from labkit.anatomy import all_layers
 from labkit.engine import keras
 from labkit.errors import ModelError
+from labkit.tables import html_table
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,8 @@ class ParameterCount:
         return "\n".join(f"{name:<22}{count:>15,}" for name, count in self._rows())
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th scope='row' style='text-align:left'>{name.strip()}</th><td>{count:,}</td>"
-            f"<td>{count / max(self.total, 1):.1%}</td></tr>"
-            for name, count in self._rows()
-        )
-        head = "<tr><th>parameters</th><th>number</th><th>share</th></tr>"
-        return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
+        rows = [(name, f"{n:,}", f"{n / max(self.total, 1):.1%}") for name, n in self._rows()]
+        return html_table(rows, header=("parameters", "number", "share"))
 
 
 def count_parameters(model: keras.Model) -> ParameterCount:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from labkit.tables import html_table
+
 
 def wilson_interval(right: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Return the Wilson score interval of a share of ``right`` out of ``n`` (Wilson 1927).
@@ -110,9 +112,4 @@ class TrainingResult:
         return "\n".join([self.title, *(f"{name:<{width}}{value}" for name, value in self._rows())])
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th scope='row' style='text-align:left'>{name}</th>"
-            f"<td style='text-align:left'>{value}</td></tr>"
-            for name, value in self._rows()
-        )
-        return f"<table><caption>{self.title}</caption><tbody>{rows}</tbody></table>"
+        return html_table(self._rows(), caption=self.title)

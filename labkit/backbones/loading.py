@@ -87,8 +87,8 @@ def build(info: BackboneInfo, image_size: int, *, include_top: bool) -> keras.Mo
 def _preprocess(images: Any, kind: str) -> Any:
     """Scale RGB 0..255 as the network's authors did; see imagenet_utils.py of Keras."""
     layers = keras.layers
-    if kind == "none":  # EfficientNetB0 has it inside
-        return images
+    if kind == "efficientnet":  # Keras has the rest inside
+        return layers.Rescaling(*_efficientnet_correction(), name="preprocessing")(images)
     if kind == "lite":
         return layers.Rescaling(1 / 128, offset=-127 / 128, name="preprocessing")(images)
     if kind == "tf":
@@ -97,6 +97,20 @@ def _preprocess(images: Any, kind: str) -> Any:
     means = [-123.68, -116.779, -103.939]
     centred = layers.Rescaling(1.0, offset=means, name="preprocessing")(images)
     return keras.ops.flip(centred, axis=-1)
+
+
+def _efficientnet_correction() -> tuple[list[float], list[float]]:
+    """Return scale and offset that make up for a step that Keras adds for ImageNet only.
+
+    Its EfficientNet normalises inside, ``(x / 255 - mean) / sqrt(deviation)``: the weight
+    files hold deviations where variances belong, and ``weights="imagenet"`` alone adds the
+    missing division by ``sqrt(deviation)``. Built with random weights and filled later, the
+    network lacks it; these numbers, applied to the image first, come to the same.
+    """
+    means, deviations = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    scale = [deviation**-0.5 for deviation in deviations]
+    offset = [255 * mean * (1 - s) for mean, s in zip(means, scale, strict=True)]
+    return scale, offset
 
 
 def _checked_size(info: BackboneInfo, size: int) -> int:

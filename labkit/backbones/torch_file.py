@@ -9,6 +9,7 @@ unpickled; anything else in the file is refused.
 from __future__ import annotations
 
 import io
+import math
 import pickle
 from collections import OrderedDict
 from pathlib import Path
@@ -20,7 +21,10 @@ from numpy.typing import NDArray
 from labkit.errors import WeightsError
 
 MAGIC = 0x1950A86A20F9469CFC6C
-_DTYPES: dict[str, np.dtype[Any]] = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "FloatStorage": np.dtype("<f4"),
+    "LongStorage": np.dtype("<i8"),
+}
 
 
 class _Storage:
@@ -41,6 +45,10 @@ class _Tensor:
         self.storage, self.offset, self.shape, self.strides = storage, offset, shape, strides
 
     def array(self) -> NDArray[Any]:
+        if min((self.offset, *self.shape, *self.strides)) < 0:
+            raise WeightsError("a tensor begins before its storage")
+        if math.prod(self.shape) > self.storage.values.size:
+            raise WeightsError("a tensor is larger than its storage")
         values = self.storage.values[self.offset :]
         last = sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
         if last >= values.size:
@@ -93,7 +101,7 @@ def read_state_dict(path: Path) -> dict[str, NDArray[Any]]:
             return _read(io.BytesIO(stream.read()))
     except WeightsError as error:
         raise WeightsError(f"{path} cannot be read as PyTorch weights: {error}.") from None
-    except (pickle.UnpicklingError, EOFError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # a damaged pickle raises nearly any type
         raise WeightsError(f"{path} cannot be read as PyTorch weights: {error!r}.") from None
 
 

@@ -7,6 +7,7 @@ copy never takes the place of a good one.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -16,7 +17,7 @@ from typing import Any
 
 import filelock
 
-from labkit.backbones.catalogue import BackboneInfo
+from labkit.backbones.catalogue import BackboneInfo, list_backbones
 from labkit.errors import WeightsError
 from labkit.paths import file_sha256
 
@@ -42,6 +43,16 @@ def pretrained_file(info: BackboneInfo, *, include_top: bool = False) -> Path:
     return path
 
 
+def weights_here() -> list[Path]:
+    """Return the weight files that are on this machine, packaged and downloaded."""
+    files = [pretrained_file(info) for info in list_backbones() if info.offline]
+    for info in list_backbones():
+        if not info.offline:
+            names = (info.weights[kind]["file"] for kind in ("no_top", "top"))
+            files += [path for name in names if (path := weights_folder() / name).is_file()]
+    return files
+
+
 def verify(path: Path, record: dict[str, Any]) -> None:
     """Raise WeightsError unless the file has the checksum (or size) of its record.
 
@@ -57,7 +68,8 @@ def verify(path: Path, record: dict[str, Any]) -> None:
     found = file_sha256(path)
     if remembered.exists():
         return _compare(path, "sha256", remembered.read_text().strip(), found)
-    remembered.write_text(found + "\n")
+    with contextlib.suppress(OSError):  # weights in a folder that may only be read
+        remembered.write_text(found + "\n")
 
 
 def _digest(path: Path, kind: str) -> str:

@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 from labkit.data.images import Pixels
 from labkit.data.pixels import PixelStore, Problem
 from labkit.errors import DataError
+from labkit.tables import html_table, text_table
 
 if TYPE_CHECKING:
     from labkit.data.cards import DatasetCard
 
 Source = Literal["real", "simulated"]
+
+_HEADER = ("class", "train", "validation", "test")
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,27 +171,15 @@ class Dataset:
         rows = [(name, *(f"{c[name]:,}" for c in counts)) for name in self.classes]
         return [*rows, ("all", *(f"{len(split):,}" for split in splits))]
 
+    def _caption(self) -> str:
+        text = f"{self.title}, {self.image_size} x {self.image_size} px"
+        if self.problems:
+            text += f"; {len(self.problems)} files left out, see dataset.problems"
+        return text
+
     def __str__(self) -> str:
         """Return a table of images by class and split."""
-        lines = [
-            f"{self.title}, {self.image_size} x {self.image_size} px",
-            f"{'':<20}{'train':>10}{'validation':>12}{'test':>8}",
-        ]
-        lines += [f"{n:<20}{a:>10}{b:>12}{c:>8}" for n, a, b, c in self._rows()]
-        if self.problems:
-            lines.append(f"left out: {len(self.problems)} files, see dataset.problems")
-        return "\n".join(lines)
+        return text_table(self._rows(), header=_HEADER, caption=self._caption())
 
     def _repr_html_(self) -> str:
-        caption = f"{self.title}, {self.image_size} × {self.image_size} px"
-        if self.problems:
-            caption += f"; {len(self.problems)} files left out, see dataset.problems"
-        body = "".join(
-            f"<tr><th scope='row' style='text-align:left'>{row[0]}</th>"
-            + "".join(f"<td>{cell}</td>" for cell in row[1:])
-            + "</tr>"
-            for row in self._rows()
-        )
-        head = "<tr><th>class</th><th>train</th><th>validation</th><th>test</th></tr>"
-        table = f"<caption>{caption}</caption><thead>{head}</thead><tbody>{body}</tbody>"
-        return f"<table>{table}</table>"
+        return html_table(self._rows(), header=_HEADER, caption=self._caption())

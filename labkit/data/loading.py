@@ -52,11 +52,8 @@ def load_dataset(
     name = str(name_or_folder)
     if isinstance(name_or_folder, str) and name in RECIPES:
         folder = None if source == "simulated" else real_folder(name)
-        if folder is None and source == "real":
-            raise DataError(
-                f"There is no real copy of {name!r} here: set LABKIT_DATA to a folder that has "
-                f"{name}/, run 'labkit data fetch {name}', or use source='simulated'."
-            )
+        if source == "real":
+            folder = need_real_folder(name)
         card = load_card(name)
     else:
         folder, card = _own_folder(name_or_folder, source), None
@@ -70,6 +67,18 @@ def real_folder(name: str) -> Path | None:
     """Return where the real images of a dataset are: LABKIT_DATA first, then the cache."""
     places = [real_data_folder(), cache_folder("datasets")]
     return next((p / name for p in places if p is not None and (p / name).is_dir()), None)
+
+
+def need_real_folder(name: str) -> Path:
+    """Return where the real images of a dataset are; DataError when there are none."""
+    folder = real_folder(name)
+    if folder is None:
+        raise DataError(
+            f"There is no real copy of {name!r} here: set LABKIT_DATA to a folder that has "
+            f"{name}/, or run 'labkit data fetch {name}' or 'labkit data unpack'. Without real "
+            "images, source='simulated' draws some."
+        )
+    return folder
 
 
 def _check(image_size: int, per_class: int | None, source: str) -> None:

@@ -1,12 +1,14 @@
 """Decodes the files of a dataset once and keeps the pixels on disk.
 
-One cache file a folder and image size: the raw pixels, then an index in JSON, then the
-index's length. It is written whole or not at all, rebuilt when the folder has changed,
-and read image by image: memory stays small however many images there are.
+One cache file a list of files and image size: the raw pixels, then an index in JSON,
+then the index's length. It is written whole or not at all and never written over with
+other images, so that a dataset that is in use keeps its pixels when the folder changes.
+It is read image by image: memory stays small however many images there are.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -27,6 +29,9 @@ from labkit.paths import atomic_write, cache_folder
 
 _MAGIC = b"labkit-1"
 _CHUNK = 256
+
+KEPT = 4
+"""Stores of one folder and image size that are kept; the ones not used for longest go."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +65,22 @@ class PixelStore:
     problems: tuple[Problem, ...]
 
     def read(self, rows: Sequence[int] | NDArray[np.int_]) -> Pixels:
-        """Return the images of some rows, shape (n, size, size, 3), RGB, 0..255."""
+        """Return the images of some rows, shape (n, size, size, 3), RGB, 0..255.
+
+        Raises DataError when the cache file has been deleted.
+        """
         shape = (self.image_size, self.image_size, 3)
         images = np.empty((len(rows), *shape), np.uint8)
         size = int(np.prod(shape))
-        with self.file.open("rb", buffering=0) as stream:
-            for image, row in zip(images, rows, strict=True):
-                stream.seek(int(row) * size)
-                stream.readinto(image.data)
+        try:
+            with self.file.open("rb", buffering=0) as stream:
+                for image, row in zip(images, rows, strict=True):
+                    stream.seek(int(row) * size)
+                    stream.readinto(image.data)
+        except FileNotFoundError:
+            raise DataError(
+                f"The pixels of this dataset are gone from the cache ({self.file}): load it again."
+            ) from None
         return images
 
 
@@ -84,14 +97,26 @@ def open_store(paths: Sequence[Path], image_size: int, *, name: str) -> PixelSto
     """
     fingerprint = _fingerprint(paths)
     key = hashlib.sha256(f"{os.path.commonpath(paths)}|{image_size}".encode()).hexdigest()[:24]
-    file = cache_folder("pixels") / f"{key}.pixels"
+    file = cache_folder("pixels") / f"{key}-{fingerprint[:16]}.pixels"
     index = _read_index(file, image_size)
     if index is None or index["fingerprint"] != fingerprint:
         decode = partial(_decode_all, paths, image_size, name=name)
         index = _write(file, fingerprint, decode)
+        _drop_old_stores(file.parent, key)
+    else:
+        with contextlib.suppress(OSError):  # a cache that may only be read
+            os.utime(file)
     rows = {paths[i]: row for row, i in enumerate(index["good"])}
     problems = tuple(Problem(paths[i], reason) for i, reason in index["problems"])
     return PixelStore(file, image_size, rows, tuple(index["digests"]), problems)
+
+
+def _drop_old_stores(folder: Path, key: str) -> None:
+    """Delete all but the last used stores of one folder and image size."""
+    with contextlib.suppress(OSError):  # another process may be doing the same
+        stores = sorted(folder.glob(f"{key}-*.pixels"), key=lambda file: file.stat().st_mtime_ns)
+        for file in stores[:-KEPT]:
+            file.unlink()
 
 
 def _fingerprint(paths: Sequence[Path]) -> str:

@@ -1,0 +1,42 @@
+# Each line works typed by hand as well; the README has them for Windows.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test lab check bench clean
+.DEFAULT_GOAL := run
+
+run: .venv/course.done
+	$(BIN)/labkit run
+
+test: .venv/tests.done check
+	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=1200 notebooks
+	$(BIN)/labkit run --profile smoke --data simulated --out build/smoke
+
+check: .venv/tests.done
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+lab: .venv/course.done
+	$(BIN)/labkit release -o work
+	$(BIN)/jupyter lab work
+
+bench: .venv/course.done
+	$(BIN)/labkit bench
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "labkit needs Python 3.11 or newer; say where it is: make PYTHON=/path/to/python3 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv || { rm -rf .venv; echo "No virtual environment could be made: install your system's python3-venv package."; exit 1; }
+
+.venv/course.done: requirements.txt pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+.venv/tests.done: tests/requirements.txt .venv/course.done
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+clean:
+	rm -rf build .venv

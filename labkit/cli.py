@@ -1,0 +1,206 @@
+"""The command ``labkit``: what instructors, students and CI type.
+
+Exit status: 0 done, 1 something that was asked about failed, 2 wrong usage. An error is
+one line; ``--debug`` shows the traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from labkit.errors import LabkitError
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="The transfer-learning lab.",
+)  # fmt: skip
+data_app = typer.Typer(no_args_is_help=True, help="Datasets: list, fetch, check, pack, unpack.")
+app.add_typer(data_app, name="data")
+console = Console(highlight=False)
+
+
+class Profile(StrEnum):
+    """How much the notebooks compute."""
+
+    smoke = "smoke"
+    cpu = "cpu"
+    gpu = "gpu"
+
+
+class Data(StrEnum):
+    """Which images the notebooks use."""
+
+    auto = "auto"
+    simulated = "simulated"
+    real = "real"
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show an error's traceback.")] = False,
+) -> None:
+    # main() takes --debug out of the words before they come here, so that it may stand
+    # anywhere; it is declared for --help.
+    del debug
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has, and what to do about what is missing."""
+    from labkit.doctor import examine
+
+    with console.status("looking around; TensorFlow takes some seconds to start"):
+        findings = examine()
+    marks = {"good": "[green]ok[/]", "note": "[yellow]note[/]", "missing": "[red]missing[/]"}
+    table = Table("thing", "", "found", "what to do", box=None)
+    for finding in findings:
+        table.add_row(finding.thing, marks[finding.state], finding.found, finding.remedy)
+    console.print(table)
+    raise typer.Exit(any(finding.state == "missing" for finding in findings))
+
+
+@app.command()
+def run(
+    notebooks: Annotated[list[str] | None, typer.Argument(help="Names or files; all.")] = None,
+    profile: Annotated[Profile, typer.Option(help="How much is computed.")] = Profile.cpu,
+    data: Annotated[Data, typer.Option(help="Which images.")] = Data.auto,
+    out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("build/report"),
+    jobs: Annotated[int, typer.Option(min=1, help="Notebooks at the same time.")] = 1,
+) -> None:
+    """Execute the course's notebooks by papermill and write a report."""
+    import joblib
+
+    from labkit.course.report import write_report
+    from labkit.course.run import find_notebooks, run_notebook
+
+    sources = find_notebooks(notebooks or ())
+    settings = {"profile": profile.value, "data": data.value}
+    parallel = joblib.Parallel(n_jobs=min(jobs, len(sources)), return_as="generator")
+    runs = []
+    bars = jobs == 1 and sys.stderr.isatty()
+    for done in parallel(
+        joblib.delayed(run_notebook)(source, out / "notebooks", progress=bars, **settings)
+        for source in sources
+    ):
+        runs.append(done)
+        colour = "green" if done.status == "passed" else "red"
+        console.print(
+            f"[{colour}]{done.status}[/]  {done.name}: {done.points:g} of {done.max_points:g} "
+            f"points, {done.seconds:.0f} s{': ' if done.reason else ''}{done.reason}"
+        )
+    index = write_report(runs, out, **settings)
+    console.print(f"The report: {index}", soft_wrap=True)
+    raise typer.Exit(any(done.status == "failed" for done in runs))
+
+
+@app.command()
+def release(
+    notebooks: Annotated[list[str] | None, typer.Argument(help="Names or files; all.")] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path(
+        "build/release"
+    ),
+    overwrite: Annotated[bool, typer.Option(help="Replace notebooks that are there.")] = False,
+) -> None:
+    """Write the student version of assignments, and a zip of each."""
+    from labkit.course.release import release as write
+    from labkit.course.run import find_notebooks
+
+    for released in write(find_notebooks(notebooks or ()), out, overwrite=overwrite):
+        console.print(f"{released.state:<8} {released.file}", soft_wrap=True)
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """List the datasets: what they are, and whether real images are here."""
+    from labkit.data.cards import list_cards, load_card
+    from labkit.data.loading import real_folder
+
+    table = Table("name", "real images", "what", box=None)
+    for name in list_cards():
+        folder = real_folder(name)
+        table.add_row(name, str(folder) if folder else "no", load_card(name).title)
+    console.print(table)
+
+
+@data_app.command("fetch")
+def data_fetch(
+    name: Annotated[str, typer.Argument(help="A name that 'labkit data list' shows.")],
+) -> None:
+    """Download a public set, verify it and put it into the cache."""
+    from labkit.data.fetching import fetch
+
+    console.print(f"{name} is in {fetch(name)}", soft_wrap=True)
+
+
+@data_app.command("check")
+def data_check(
+    path: Annotated[Path, typer.Argument(help="A folder <class>/ or <split>/<class>/.")],
+) -> None:
+    """Look for what would make training on a folder mislead; exit 1 when there is something."""
+    from labkit.data.checking import check_folder
+
+    found = check_folder(path)
+    console.print(found)
+    raise typer.Exit(not found.ok)
+
+
+@data_app.command("pack")
+def data_pack(
+    names: Annotated[list[str], typer.Argument(help="Datasets; real images of each are needed.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The archive to write.")],
+) -> None:
+    """Write one archive with images, cards and the backbones' weights, for a classroom."""
+    from labkit.backbones.weights import weights_here
+    from labkit.data.loading import need_real_folder
+    from labkit.data.packing import pack
+
+    console.print(pack({name: need_real_folder(name) for name in names}, weights_here(), output))
+
+
+@data_app.command("unpack")
+def data_unpack(
+    file: Annotated[Path, typer.Argument(help="An archive that 'labkit data pack' wrote.")],
+    replace: Annotated[bool, typer.Option(help="Replace datasets that differ.")] = False,
+) -> None:
+    """Verify a classroom archive and put its images and weights where labkit finds them."""
+    from labkit.backbones.weights import weights_folder
+    from labkit.data.packing import unpack
+
+    console.print(unpack(file, weights_folder=weights_folder(), replace=replace))
+
+
+@app.command()
+def bench(
+    names: Annotated[list[str] | None, typer.Argument(help="Names; all.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the JSON files.")] = Path("build/bench"),
+) -> None:
+    """Measure labkit beside a named peer, in the same run: a table, and JSON."""
+    from labkit.course.bench import run_benchmarks
+
+    raise typer.Exit(not run_benchmarks(names or (), out, console))
+
+
+def main() -> None:
+    """Run the command line; print an error that labkit raised as one line."""
+    words = [word for word in sys.argv[1:] if word != "--debug"]
+    try:
+        app(args=words)
+    except LabkitError as error:
+        if len(words) < len(sys.argv) - 1:
+            raise
+        print(f"labkit: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("labkit: stopped.", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

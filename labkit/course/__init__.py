@@ -1,0 +1,1 @@
+"""The course as a whole: run its notebooks, write the report."""

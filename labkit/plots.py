@@ -1,0 +1,172 @@
+"""Figures in one style, each with a text that says what it shows.
+
+Colours are those of Okabe and Ito (2008), told apart by colour-blind readers; shapes and
+line styles differ as well, so that a grey print can be read.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from labkit.data.images import Pixels
+from labkit.results import TrainingResult, mean_interval
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
+
+_STYLE: Any = {
+    "figure.dpi": 96,
+    "figure.facecolor": "white",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 12,
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "font.size": 10,
+    "legend.frameon": False,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A figure and the text that stands for it where it cannot be seen.
+
+    Shown by a notebook as an image with that text as its ``alt``.
+    """
+
+    figure: Figure
+    alt: str
+
+    def png(self) -> bytes:
+        """Return the figure as the bytes of a PNG file."""
+        stream = io.BytesIO()
+        self.figure.savefig(stream, format="png", bbox_inches="tight")
+        return stream.getvalue()
+
+    def _repr_html_(self) -> str:
+        data = base64.b64encode(self.png()).decode()
+        return f'<img src="data:image/png;base64,{data}" alt="{escape(self.alt)}">'
+
+    def __str__(self) -> str:
+        """Return the text that stands for the figure."""
+        return self.alt
+
+
+def picture_grid(images: Pixels, titles: Sequence[str], *, title: str, columns: int = 8) -> Picture:
+    """Show images (n, height, width, 3) in a grid, a title over each."""
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(1.35 * columns, 1.6 * rows + 0.4), layout="constrained")
+        axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+        figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, image, text in zip(axes, images, titles, strict=False):
+        axis.imshow(image)
+        axis.set_title(text, fontsize=8, loc="center")
+    return Picture(figure, f"{title}. {len(images)} pictures: {', '.join(titles)}.")
+
+
+def accuracy_against_labels(
+    curves: Mapping[str, ArrayLike], sizes: Sequence[int], *, title: str
+) -> Picture:
+    """Show accuracy against the number of labelled images a class, with 95 % intervals.
+
+    Args:
+        curves: for each way of training, accuracies of shape (sizes, runs), 0..1.
+        sizes: labelled images a class.
+        title: of the figure; says whether the images are simulated.
+    """
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(7, 4.2), layout="constrained")
+        axis = figure.subplots()
+    sentences = []
+    for number, (name, values) in enumerate(curves.items()):
+        means, lows, highs = np.array([mean_interval(runs) for runs in np.asarray(values)]).T
+        style: Any = {
+            "color": COLOURS[number],
+            "marker": MARKERS[number],
+            "linestyle": LINES[number],
+        }
+        axis.plot(sizes, means, label=name, **style)
+        axis.fill_between(sizes, np.clip(lows, 0, 1), np.clip(highs, 0, 1), alpha=0.2,
+                          color=COLOURS[number], linewidth=0)  # fmt: skip
+        sentences.append(f"{name} goes from {means[0]:.2f} to {means[-1]:.2f}")
+    axis.set(xscale="log", xlabel="labelled training images a class", title=title,
+             ylabel="accuracy on the test images")  # fmt: skip
+    axis.set_xticks(list(sizes), [str(size) for size in sizes])
+    axis.minorticks_off()
+    axis.legend(loc="lower right", title="mean and 95 % interval over seeds")
+    alt = f"{title}. Accuracy for {sizes[0]} to {sizes[-1]} images a class: {'; '.join(sentences)}."
+    return Picture(figure, alt)
+
+
+def confusion_matrix(result: TrainingResult) -> Picture:
+    """Show how many test images of each class were given which name."""
+    counts = result.confusion
+    names = result.classes
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    with mpl.rc_context({**_STYLE, "axes.grid": False}):
+        side = 1.7 + 0.75 * len(names)
+        figure = Figure(figsize=(side + 1.2, side), layout="constrained")
+        axis = figure.subplots()
+    drawn = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        axis.text(column, row, f"{count}", ha="center", va="center", color=colour)
+    ticks = range(len(names))
+    axis.set_xticks(ticks, names, rotation=45 if len(names) > 3 else 0)
+    axis.set_yticks(ticks, names)
+    axis.set(xlabel="predicted class", ylabel="right class")
+    axis.set_title(result.title, fontsize=9, loc="left", wrap=True)
+    figure.colorbar(drawn, ax=axis, label="share of the right class")
+    cells = [
+        f"{count} of {names[row]} named {names[column]}"
+        for (row, column), count in np.ndenumerate(counts)
+    ]
+    return Picture(figure, f"Confusion matrix, {result.title}: {'; '.join(cells[:16])}.")
+
+
+def bars(
+    values: Mapping[str, float | tuple[float, float, float]], *, title: str, label: str
+) -> Picture:
+    """Show one bar a name; a value may be (mean, low, high) with an interval."""
+    names = list(values)
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(7, 0.5 * len(names) + 1.2), layout="constrained")
+        axis = figure.subplots()
+    sentences = []
+    for place, name in enumerate(names):
+        mean, low, high = _interval_of(values[name])
+        error = None if np.isnan(low) else [[mean - low], [high - mean]]
+        axis.barh(place, mean, xerr=error, color=COLOURS[place % len(COLOURS)], capsize=4)
+        sentences.append(f"{name} {mean:.3g}")
+    axis.set_yticks(range(len(names)), names)
+    axis.invert_yaxis()
+    axis.set(xlabel=label, title=title)
+    return Picture(figure, f"{title}. {label}: {', '.join(sentences)}.")
+
+
+def _interval_of(value: float | tuple[float, float, float]) -> tuple[float, float, float]:
+    return value if isinstance(value, tuple) else (value, float("nan"), float("nan"))
+
+
+def most_confidently_wrong(result: TrainingResult, count: int = 8) -> NDArray[np.int64]:
+    """Return the numbers of the wrongly named test images, the surest first."""
+    wrong = np.flatnonzero(result.predictions != result.labels)
+    sureness = result.scores.max(axis=1)[wrong]
+    chosen: Any = wrong[np.argsort(-sureness, kind="stable")][:count]
+    return np.asarray(chosen, np.int64)

@@ -1,0 +1,78 @@
+"""Runs a lesson's cells in this process, with answers put in place of the solutions."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from pathlib import Path
+from typing import Any
+
+from labkit.course.run import find_notebooks, read_notebook
+
+SMOKE = {"PROFILE": "smoke", "SEED": 0, "DATA": "simulated"}
+
+
+def lessons() -> list[str]:
+    return [path.stem for path in find_notebooks()]
+
+
+def source_file(name: str) -> Path:
+    return next(path for path in find_notebooks() if path.stem == name)
+
+
+@functools.cache
+def notebook(name: str) -> Any:
+    return read_notebook(source_file(name))
+
+
+def settings(cell: Any) -> dict[str, Any]:
+    return cell.metadata.get("nbgrader", {})
+
+
+def solution_cells(name: str) -> dict[str, Any]:
+    return {
+        settings(cell)["grade_id"]: cell
+        for cell in notebook(name).cells
+        if settings(cell).get("solution") and cell.cell_type == "code"
+    }
+
+
+def check_cells(name: str) -> dict[str, Any]:
+    """Check cells by the exercise that they belong to."""
+    return {
+        settings(cell)["grade_id"].removesuffix("-checks"): cell
+        for cell in notebook(name).cells
+        if settings(cell).get("grade") and cell.cell_type == "code"
+    }
+
+
+def run_cell(source: str, names: dict[str, Any]) -> Any:
+    """Execute a cell's code; return what its last line is worth, as a notebook would show it."""
+    tree = ast.parse(source)
+    last = tree.body[-1] if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    if last is not None:
+        tree.body.pop()
+    exec(compile(tree, "<cell>", "exec"), names)
+    return eval(compile(ast.Expression(last.value), "<cell>", "eval"), names) if last else None
+
+
+@functools.cache
+def solved(name: str) -> dict[str, Any]:
+    """Run a whole lesson with its solutions; return the names that it defines."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for cell in notebook(name).cells:
+        if cell.cell_type == "code":
+            run_cell(cell.source, names)
+            if "parameters" in cell.metadata.get("tags", []):
+                names |= SMOKE
+    return names
+
+
+def points_for(name: str, exercise: str, answer: str) -> float:
+    """Return the points of an answer: the solution cell's code replaced, then the checks run."""
+    names = dict(solved(name))
+    try:
+        run_cell(answer, names)
+        return float(run_cell(check_cells(name)[exercise].source, names))
+    except AssertionError:  # nothing right, or a stub of a check
+        return 0.0
