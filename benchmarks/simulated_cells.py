@@ -162,7 +162,7 @@ def measure(seed: int, pool: ProcessPoolExecutor, tune: bool, found: Results) ->
         frozen = found["(b) frozen, 1000 a class"][-1]
         add("(b) fine-tuned minus frozen, same seeds", tuned - frozen)
     add("(c) entropy, simulated cells, nats", entropy(unseen[:300]))
-    for count in (25, 100):
+    for count in (25, 100, 400):
         by_patient, at_random = leak(features, labels, names, count, seed)
         add(f"(d) split by patient, {count} a class", by_patient)
         add(f"(d) split at random, {count} a class", at_random)
@@ -214,8 +214,9 @@ def main() -> None:
     drawing_speed(found)
     reference_entropy(found)
     with ProcessPoolExecutor(2) as pool:
-        for seed in range(2 if quick else 5):
+        for seed in range(3 if quick else 5):
             measure(seed, pool, tune=not quick and seed < 3, found=found)
+            print(f"seed {seed} done", file=sys.stderr, flush=True)
     show(found, print)
 
 

@@ -163,7 +163,7 @@ def interval(values: list[float]) -> tuple[float, float, float]:
     return mean, mean - float(half), mean + float(half)
 
 
-def main(draws: int = 3) -> None:
+def main(draws: int = 5) -> None:
     """Measure and print."""
     rows: Rows = {}
     with ProcessPoolExecutor(2) as pool:

@@ -75,15 +75,15 @@ def strategy_of(model: keras.Model) -> Strategy:
 
     A block counts as trained when any of its weights outside BatchNorm layers is trainable.
     """
-    trained = [_is_trained(block) for block in anatomy(model).blocks if _weighty(block)]
+    trained = [_is_trained(block) for block in anatomy(model).blocks if _trainable_kind(block)]
     if not any(trained):
         return "frozen"
     return "full" if all(trained) else "partial"
 
 
 def trained_blocks(parts: Anatomy) -> int:
-    """Return how many blocks, counted from the output, hold everything that trains."""
-    trained = [_is_trained(block) for block in parts.blocks]
+    """Return how many blocks, counted from the output, hold everything that trains or moves."""
+    trained = [any(layer.trainable for layer in _weighty(block)) for block in parts.blocks]
     return len(trained) - trained.index(True) if any(trained) else 0
 
 
@@ -99,10 +99,14 @@ def _weighty(block: Block) -> list[Any]:
     return [layer for layer in all_layers(block.layers) if holds_weights(layer)]
 
 
-def _is_trained(block: Block) -> bool:
+def _trainable_kind(block: Block) -> list[Any]:
+    """Return the layers that a strategy trains: those with weights, BatchNorm left out."""
     normal = keras.layers.BatchNormalization
-    layers = [layer for layer in _weighty(block) if not isinstance(layer, normal)]
-    return any(layer.trainable_weights for layer in layers)
+    return [layer for layer in _weighty(block) if not isinstance(layer, normal)]
+
+
+def _is_trained(block: Block) -> bool:
+    return any(layer.trainable_weights for layer in _trainable_kind(block))
 
 
 def _set(model: keras.Model, top: int | None, batch_norm: bool) -> None:
@@ -126,7 +130,7 @@ def _set(model: keras.Model, top: int | None, batch_norm: bool) -> None:
         for layer in all_layers(parts.base.layers):
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.trainable = False
-    for owner in (model, *getattr(model, "classifiers", ())):
+    for owner in {model, *getattr(parts.base, "classifiers", ())}:
         _forget_training_step(owner)
 
 

@@ -97,7 +97,9 @@ def _as_rgb(image: Image.Image) -> Image.Image:
         return Image.fromarray((values * scale).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
         values = np.asarray(image, dtype=np.float64)
-        low, high = float(values.min()), float(values.max())
+        known = values[np.isfinite(values)]  # NaN stands for "no data" in scientific TIFFs
+        low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
+        values = np.where(np.isfinite(values), values, low)
         values = (values - low) / (high - low or 1.0) * 255
         return Image.fromarray(values.astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:

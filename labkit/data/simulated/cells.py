@@ -94,7 +94,7 @@ class _Slide:
     def mixture(self) -> Field:
         """Return one cell's colour, shape (3,): the patient's tint, varied from cell to cell."""
         lot = self.numbers.dirichlet((0.35, 0.35, 0.35))
-        share = 0.55 * np.array(self.patient.tint) + 0.45 * lot
+        share = 0.75 * np.array(self.patient.tint) + 0.25 * lot
         return np.asarray(sum(part * dye for part, dye in zip(share, self.dyes, strict=True)))
 
     def ground(self) -> None:
@@ -189,7 +189,7 @@ class _Slide:
             self.noise,
             exposure=float(np.clip(0.62 + 0.07 * numbers.standard_normal(), 0.40, 0.78)),
             focus=float(np.exp(0.25 * numbers.standard_normal())),
-            gain=float(np.exp(0.55 * numbers.standard_normal())),
+            gain=float(np.exp(0.8 * numbers.standard_normal())),
             style=style,
         )
 

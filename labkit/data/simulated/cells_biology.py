@@ -159,7 +159,7 @@ def _chromatin(
     shift: float,
 ) -> Chromatin:
     """Coarser and more uneven with ``coarse``; the patient's fixation shifts it for both kinds."""
-    grade = coarse + 0.3 * patient.fixation
+    grade = coarse + 0.5 * patient.fixation
     # Ripe nuclei shrink to dark dots when normal; dysplastic ones keep their chromatin.
     pyknotic = np.exp(-shift)
     density = 0.95 + (ripeness.density - 0.95) * pyknotic + 0.05 * dark

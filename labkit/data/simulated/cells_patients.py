@@ -24,7 +24,7 @@ CELLS_A_PATIENT = 30
 FEWEST_PATIENTS = 8
 """A small split still has this many patients of each kind, or one cell is not like another."""
 
-STRAYS = 0.08
+STRAYS = 0.05
 """Share of a patient's cells that are of the other kind."""
 
 
@@ -84,8 +84,8 @@ def patient(
         name=f"patient-{len(SPLITS) * number + SPLITS.index(split):04d}",
         laboratory=laboratory or drawn,
         tint=(float(share[0]), float(share[1]), float(share[2])),
-        strength=float(np.exp(0.16 * vary[0])),
-        hue=(float(0.05 * vary[1]), float(0.05 * vary[2]), float(0.05 * vary[3])),
+        strength=float(np.exp(0.2 * vary[0])),
+        hue=(float(0.08 * vary[1]), float(0.08 * vary[2]), float(0.08 * vary[3])),
         cell_size=float(np.exp(0.06 * vary[4])),
         age=float(habits[0]),
         grain=float(0.025 * 6.0 ** habits[1]),

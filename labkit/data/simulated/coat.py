@@ -19,7 +19,7 @@ FURS = np.array(
 ) / 255  # fmt: skip
 EYES = np.array(
     [(165, 132, 68), (118, 134, 82), (96, 66, 40), (118, 140, 154), (150, 106, 58)]
-) / 255  # fmt: skip# fmt: skip
+) / 255  # fmt: skip
 SKINS = np.array([(40, 34, 34), (60, 46, 44), (190, 128, 122)]) / 255
 PINK = np.array([0.82, 0.45, 0.45])
 WHITE = np.array([0.93, 0.915, 0.88])
