@@ -161,7 +161,8 @@ def data_pack(
     from labkit.data.loading import need_real_folder
     from labkit.data.packing import pack
 
-    console.print(pack({name: need_real_folder(name) for name in names}, weights_here(), output))
+    folders = {name: need_real_folder(name) for name in names}
+    console.print(str(pack(folders, weights_here(), output)), soft_wrap=True)
 
 
 @data_app.command("unpack")
@@ -173,7 +174,8 @@ def data_unpack(
     from labkit.backbones.weights import weights_folder
     from labkit.data.packing import unpack
 
-    console.print(unpack(file, weights_folder=weights_folder(), replace=replace))
+    report = unpack(file, weights_folder=weights_folder(), replace=replace)
+    console.print(str(report), soft_wrap=True)
 
 
 @app.command()

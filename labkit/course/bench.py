@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
+import os
+import platform
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +39,28 @@ def run_benchmarks(names: Sequence[str], out: Path, console: Console) -> bool:
     for name in names or known:
         module = _load(known[name])
         console.print(f"[bold]{name}[/]: {module.QUESTION}")
-        result = module.run()
+        result = {**module.run(), **machine()}
         with atomic_write(out / f"{name}.json") as stream:
             stream.write(json.dumps(result, indent=1).encode())
         console.print(_table(result, module.TARGETS))
-        reached &= all(result["ratios"].get(k, 0) >= v for k, v in module.TARGETS.items())
+        reached &= _reached(result, module.TARGETS)
     return reached
+
+
+def machine() -> dict[str, Any]:
+    """Return what a measurement depends on: versions, cores, the day."""
+    names = ("tensorflow", "keras", "numpy", "scikit-learn", "pillow")
+    return {
+        "versions": {name: importlib.metadata.version(name) for name in names},
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "day": f"{datetime.now():%Y-%m-%d}",
+    }
+
+
+def _reached(result: dict[str, Any], targets: dict[str, float]) -> bool:
+    ratios = all(result["ratios"].get(name, 0) >= least for name, least in targets.items())
+    return ratios and all(row["reached"] for row in result.get("properties", ()))
 
 
 def _load(file: Path) -> Any:
@@ -53,10 +73,16 @@ def _load(file: Path) -> Any:
 
 
 def _table(result: dict[str, Any], targets: dict[str, float]) -> Table:
-    table = Table("measured", "median", "target", box=None)
-    for name, seconds in result["seconds"].items():
-        table.add_row(name, f"{seconds:.3g} s", "")
-    for name, ratio in result["ratios"].items():
-        wanted = f"at least {targets[name]:g}" if name in targets else ""
-        table.add_row(name, f"{ratio:.2f} times", wanted)
+    table = Table("measured", "value", "95 % interval", "target", "", box=None)
+    for name, seconds in result.get("seconds", {}).items():
+        table.add_row(name, f"{seconds:.3g} s", "", "", "")
+    for name, ratio in result.get("ratios", {}).items():
+        least = targets.get(name)
+        mark = "" if least is None else "reached" if ratio >= least else "missed"
+        wanted = "" if least is None else f"at least {least:g}"
+        table.add_row(name, f"{ratio:.2f} times", "", wanted, mark)
+    for row in result.get("properties", ()):
+        wide = "" if row["runs"] < 2 else f"{row['low']:.3f} to {row['high']:.3f}"
+        mark = "reached" if row["reached"] else "missed"
+        table.add_row(row["name"], f"{row['mean']:.3f}", wide, row["target"], mark)
     return table

@@ -6,6 +6,7 @@ executed notebook as a page of its own. All of it opens without a network.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from collections.abc import Sequence
@@ -13,8 +14,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
+from labkit import plots
 from labkit.course.run import NotebookRun, read_notebook
+from labkit.data.images import square
+from labkit.data.simulated.writing import RECIPES, draw_samples
 from labkit.paths import atomic_write
+from labkit.tables import html_table
 
 
 def write_report(runs: Sequence[NotebookRun], out: Path, *, profile: str, data: str) -> Path:
@@ -29,7 +37,7 @@ def write_report(runs: Sequence[NotebookRun], out: Path, *, profile: str, data: 
         runs=runs, pages=pages, sections={run.name: _report_cells(run) for run in runs},
         profile=profile, data=data, machine=_machine(), made=f"{datetime.now():%Y-%m-%d %H:%M}",
         earned=sum(run.points for run in runs), most=sum(run.max_points for run in runs),
-        seconds=sum(run.seconds for run in runs),
+        seconds=sum(run.seconds for run in runs), simulated=_simulated_images(),
     )  # fmt: skip
     index = out / "index.html"
     with atomic_write(index) as stream:
@@ -43,6 +51,42 @@ def _machine() -> str:
 
     versions = ", ".join(f"{n} {metadata.version(n)}" for n in ("tensorflow", "keras", "numpy"))
     return f"{os.cpu_count()} cores, Python {platform.python_version()}, {versions}"
+
+
+def _simulated_images() -> list[str]:
+    """Show the simulated images, and what was measured of them, as HTML.
+
+    The numbers are those of ``labkit bench simulated``, kept with the course: measuring them
+    takes longer than a run of the course.
+    """
+    parts = []
+    for name, recipe in RECIPES.items():
+        samples = draw_samples(name, 16 // len(recipe.classes) or 1)
+        images = np.stack([square(Image.fromarray(pixels), 128) for _, pixels in samples])
+        title = f"{name}, simulated: drawn by a program"
+        parts.append(plots.picture_grid(images, [c for c, _ in samples], title=title)._repr_html_())
+    measured = Path(__file__).parents[2] / "benchmarks" / "results" / "simulated.json"
+    if measured.exists():
+        parts.append(_property_table(json.loads(measured.read_text(encoding="utf-8"))))
+    return parts
+
+
+def _property_table(measured: dict[str, Any]) -> str:
+    rows = [
+        (
+            row["name"],
+            f"{row['mean']:.3f}",
+            "" if row["runs"] < 2 else f"{row['low']:.3f} to {row['high']:.3f}",
+            row["runs"],
+            row["target"],
+            "reached" if row["reached"] else "missed",
+        )
+        for row in measured["properties"]
+    ]
+    header = ("measured, EfficientNetLite0 at 96 px", "mean", "95 % interval", "drawings",
+              "target", "")  # fmt: skip
+    caption = f"The simulated images, measured on {measured['day']} ({measured['cores']} cores)"
+    return html_table(rows, header=header, caption=caption)
 
 
 def _notebook_page(run: NotebookRun, out: Path) -> str | None:

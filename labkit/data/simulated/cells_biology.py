@@ -92,7 +92,7 @@ def grow_cell(kind: str, numbers: np.random.Generator, dials: Dials, patient: Pa
     ripeness = TYPES[_ripeness(numbers, patient)]
     # One common factor: a cell that is atypical in one way is so in the others.
     atypia = shift + 0.45 * numbers.standard_normal()
-    size, outline, coarse, dark = atypia + 0.7 * numbers.standard_normal(4)
+    size, outline, coarse, dark = atypia + 0.6 * numbers.standard_normal(4)
     radius = ripeness.nucleus * patient.cell_size * np.exp(0.065 * size)
     x, y = 0.5 + numbers.uniform(-0.1, 0.1, 2)
     nuclei = _nuclei(numbers, x, y, float(radius), float(outline), shift)

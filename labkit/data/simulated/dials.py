@@ -22,6 +22,7 @@ class Dials:
             follows the class in the training split: 0 not at all, 1 always.
         style: 0 line drawing to 1 shaded picture with background and camera.
         severity: 0..1, cells only: how advanced the abnormality is.
+        drawing: a number from 0 up; another number draws other animals, cells and patients.
     """
 
     difficulty: float = 0.5
@@ -30,10 +31,15 @@ class Dials:
     spurious: float = 0.0
     style: float = 1.0
     severity: float = 0.5
+    drawing: int = 0
 
     def __post_init__(self) -> None:
         """Refuse a dial that is out of its range."""
+        if not isinstance(self.drawing, int) or self.drawing < 0:
+            raise DataError(f"drawing is a whole number from 0 up. Received: {self.drawing!r}.")
         for name, value in vars(self).items():
+            if name == "drawing":
+                continue
             highest = 0.5 if name == "label_noise" else 1.0
             if not 0.0 <= value <= highest:
                 raise DataError(f"The dial {name} goes from 0 to {highest:g}. Received: {value!r}.")

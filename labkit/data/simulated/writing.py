@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 
 from labkit.data.images import Pixels
 from labkit.data.simulated.cells import draw_cell
-from labkit.data.simulated.cells_patients import CELLS, deal
+from labkit.data.simulated.cells_patients import CELLS, Patient, deal
 from labkit.data.simulated.dials import Dials, random_numbers
 from labkit.data.simulated.pets import BREEDS, CATS_AND_DOGS, draw_breed, draw_pet
 from labkit.paths import cache_folder
@@ -67,16 +67,11 @@ class Recipe:
 
     classes: tuple[str, ...]
     per_class: dict[str, int]
-    plan: Callable[[str, str, dict[str, int], int, Dials], list[Picture]]
+    plan: Callable[[str, str, dict[str, int], Dials], list[Picture]]
 
 
 def draw_split(
-    name: str,
-    split: str,
-    *,
-    per_class: int | None = None,
-    seed: int = 0,
-    dials: Dials | None = None,
+    name: str, split: str, *, per_class: int | None = None, dials: Dials | None = None
 ) -> Path:
     """Return a folder with a simulated split, drawing it unless it is in the cache.
 
@@ -84,7 +79,6 @@ def draw_split(
         name: a key of RECIPES.
         split: "train", "validation" or "test".
         per_class: images a class; None: as many as the recipe says.
-        seed: other seeds draw other animals and cells.
         dials: how it is drawn; None: the course's setting.
 
     Returns:
@@ -92,16 +86,25 @@ def draw_split(
     """
     recipe, dials = RECIPES[name], dials or Dials()
     per_class = per_class or recipe.per_class[split]
-    key = json.dumps([_code_digest(), split, per_class, seed, asdict(dials)])
+    key = json.dumps([_code_digest(), split, per_class, asdict(dials)])
     folder = cache_folder("simulated", name) / (
         f"{split}-{per_class}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     )
     with filelock.FileLock(f"{folder}.lock"):
         if not folder.exists():
             counts = _counts(recipe.classes, per_class, dials.balance)
-            pictures = recipe.plan(name, split, counts, seed, dials)
+            pictures = recipe.plan(name, split, counts, dials)
             _write(pictures, folder, f"{name} {split}, simulated")
     return folder
+
+
+def draw_samples(name: str, per_class: int, dials: Dials | None = None) -> list[tuple[str, Pixels]]:
+    """Draw a few images of each class, as (class, pixels); nothing is kept."""
+    recipe = RECIPES[name]
+    counts = dict.fromkeys(recipe.classes, per_class)
+    pictures = recipe.plan(name, "test", counts, dials or Dials())
+    drawn = [(picture.drawn, picture.draw()) for picture in pictures]
+    return sorted(drawn, key=lambda pair: pair[0])
 
 
 def _counts(classes: tuple[str, ...], per_class: int, balance: float) -> dict[str, int]:
@@ -112,34 +115,32 @@ def _counts(classes: tuple[str, ...], per_class: int, balance: float) -> dict[st
     return dict(zip(classes, (first, 2 * per_class - first), strict=True))
 
 
-def _plan_pets(
-    name: str, split: str, counts: dict[str, int], seed: int, dials: Dials
-) -> list[Picture]:
+def _plan_pets(name: str, split: str, counts: dict[str, int], dials: Dials) -> list[Picture]:
     draw_one = draw_pet if name == "cats_vs_dogs" else draw_breed
     first, pictures = next(iter(counts)), []
     for drawn, count in counts.items():
         for i in range(count):
-            numbers = random_numbers(name, seed, split, drawn, i)
+            numbers = random_numbers(name, dials.drawing, split, drawn, i)
             label = _label(drawn, counts, numbers, split, dials)
             cue = _cue(drawn == first, numbers, split, dials)
 
             def draw(drawn: str = drawn, i: int = i, cue: float = cue) -> Pixels:
-                picture_numbers = random_numbers(name, seed, split, drawn, i, "picture")
+                picture_numbers = random_numbers(name, dials.drawing, split, drawn, i, "picture")
                 return draw_one(drawn, picture_numbers, dials, cue=cue)
 
             pictures.append(Picture(f"{label}/{drawn}-{i:05d}.png", drawn, "", "", cue, draw))
     return pictures
 
 
-def _plan_cells(
-    name: str, split: str, counts: dict[str, int], seed: int, dials: Dials
-) -> list[Picture]:
+def _plan_cells(name: str, split: str, counts: dict[str, int], dials: Dials) -> list[Picture]:
     pictures = []
-    for i, (drawn, who) in enumerate(deal(split, counts, seed, dials)):
-        label = _label(drawn, counts, random_numbers(name, seed, split, i), split, dials)
+    for i, (drawn, who) in enumerate(deal(split, counts, dials.drawing, dials)):
+        label = _label(drawn, counts, random_numbers(name, dials.drawing, split, i), split, dials)
 
-        def draw(drawn: str = drawn, i: int = i, who: object = who) -> Pixels:
-            return draw_cell(drawn, random_numbers(name, seed, split, i, "picture"), dials, who)  # type: ignore[arg-type]
+        def draw(drawn: str = drawn, i: int = i, who: Patient = who) -> Pixels:
+            return draw_cell(
+                drawn, random_numbers(name, dials.drawing, split, i, "picture"), dials, who
+            )
 
         file = f"{label}/{i:05d}.png"
         pictures.append(Picture(file, drawn, who.name, who.laboratory, 0.0, draw))
