@@ -27,6 +27,7 @@ from labkit.data.simulated.cells import draw_cell
 from labkit.data.simulated.cells_patients import deal
 from labkit.data.simulated.dials import Dials, random_numbers
 from labkit.data.simulated.pets import draw_pet
+from labkit.data.simulated.writing import code_digest
 from labkit.results import mean_interval
 
 NAME = "simulated"
@@ -211,7 +212,7 @@ def run(drawings: int = 3, tuned: int = 3) -> dict[str, object]:
     for found in properties(drawings, tuned):
         measured.append(found.as_dict())
         print(measured[-1], flush=True)
-    return {"properties": measured}
+    return {"properties": measured, "drawing_code": code_digest()}
 
 
 if __name__ == "__main__":

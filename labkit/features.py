@@ -35,6 +35,11 @@ new batch shape costs seconds of tracing."""
 CHUNK = 2048
 """Images a cache file."""
 
+KEPT_FUNCTIONS = 2
+"""Inference functions that are kept for further calls; each holds a copy of the weights."""
+
+_READY: dict[str, Callable[[Pixels], Array]] = {}
+
 
 @dataclass(frozen=True, eq=False)
 class Features:
@@ -80,15 +85,17 @@ def extract_features(
 
 def run_over(network: keras.Model, split: Split, *, cache: bool = True) -> Features:
     """Return a network's outputs for a split's images, in inference mode."""
+    key = _network_key(network)
     if not cache:
-        return Features(_compute(network, split), split.labels, 0)
-    folder = cache_folder("features", _network_key(network))
+        return Features(_compute(network, split, key), split.labels, 0)
+    folder = cache_folder("features", key)
     digests = split.digests
     known = _lookup(folder, set(digests))
     missing = [i for i, digest in enumerate(digests) if digest not in known]
     for start in range(0, len(missing), CHUNK):
         part = missing[start : start + CHUNK]
-        known |= _remember(folder, [digests[i] for i in part], _compute(network, split.pick(part)))
+        rows = _compute(network, split.pick(part), key)
+        known |= _remember(folder, [digests[i] for i in part], rows)
     array = np.stack([known[digest] for digest in digests])
     return Features(array, split.labels, len(split) - len(missing))
 
@@ -128,8 +135,20 @@ def inference_function(network: keras.Model) -> Callable[[Pixels], Array]:
     return run
 
 
-def _compute(network: keras.Model, split: Split) -> Array:
-    run = inference_function(network)
+def _ready_function(network: keras.Model, key: str) -> Callable[[Pixels], Array]:
+    """Return the inference function of a network, made anew only for new weights.
+
+    Making one takes seconds, and the three splits of a dataset come one after another.
+    """
+    if key not in _READY:
+        for old in list(_READY)[: 1 - KEPT_FUNCTIONS]:
+            _READY.pop(old, None)
+        _READY[key] = inference_function(network)
+    return _READY[key]
+
+
+def _compute(network: keras.Model, split: Split, key: str) -> Array:
+    run = _ready_function(network, key)
     starts = range(0, len(split), BATCH)
     title = f"{network.name or 'network'} over {split.name}"
     with (

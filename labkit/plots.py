@@ -64,14 +64,14 @@ class Picture:
         return self.alt
 
 
+@mpl.rc_context(_STYLE)
 def picture_grid(images: Pixels, titles: Sequence[str], *, title: str, columns: int = 8) -> Picture:
     """Show images (n, height, width, 3) in a grid, a title over each."""
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(1.35 * columns, 1.6 * rows + 0.4), layout="constrained")
-        axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
-        figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    figure = Figure(figsize=(1.35 * columns, 1.6 * rows + 0.4), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     for axis in axes:
         axis.set_axis_off()
     for axis, image, text in zip(axes, images, titles, strict=False):
@@ -80,6 +80,7 @@ def picture_grid(images: Pixels, titles: Sequence[str], *, title: str, columns: 
     return Picture(figure, f"{title}. {len(images)} pictures: {', '.join(titles)}.")
 
 
+@mpl.rc_context(_STYLE)
 def accuracy_against_labels(
     curves: Mapping[str, ArrayLike], sizes: Sequence[int], *, title: str
 ) -> Picture:
@@ -90,9 +91,8 @@ def accuracy_against_labels(
         sizes: labelled images a class.
         title: of the figure; says whether the images are simulated.
     """
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(7, 4.2), layout="constrained")
-        axis = figure.subplots()
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axis = figure.subplots()
     sentences = []
     for number, (name, values) in enumerate(curves.items()):
         means, lows, highs = np.array([mean_interval(runs) for runs in np.asarray(values)]).T
@@ -114,15 +114,15 @@ def accuracy_against_labels(
     return Picture(figure, alt)
 
 
+@mpl.rc_context(_STYLE)
 def confusion_matrix(result: TrainingResult) -> Picture:
     """Show how many test images of each class were given which name."""
     counts = result.confusion
     names = result.classes
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    with mpl.rc_context({**_STYLE, "axes.grid": False}):
-        side = 1.7 + 0.75 * len(names)
-        figure = Figure(figsize=(side + 1.2, side), layout="constrained")
-        axis = figure.subplots()
+    side = 1.7 + 0.75 * len(names)
+    figure = Figure(figsize=(side + 1.2, side), layout="constrained")
+    axis = figure.subplots()
     drawn = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
         colour = "white" if shares[row, column] > 0.5 else "black"
@@ -131,7 +131,8 @@ def confusion_matrix(result: TrainingResult) -> Picture:
     axis.set_xticks(ticks, names, rotation=45 if len(names) > 3 else 0)
     axis.set_yticks(ticks, names)
     axis.set(xlabel="predicted class", ylabel="right class")
-    axis.set_title(result.title, fontsize=9, loc="left", wrap=True)
+    axis.set_title(result.title, fontsize=9, wrap=True)
+    axis.grid(False)
     figure.colorbar(drawn, ax=axis, label="share of the right class")
     cells = [
         f"{count} of {names[row]} named {names[column]}"
@@ -140,14 +141,14 @@ def confusion_matrix(result: TrainingResult) -> Picture:
     return Picture(figure, f"Confusion matrix, {result.title}: {'; '.join(cells[:16])}.")
 
 
+@mpl.rc_context(_STYLE)
 def bars(
     values: Mapping[str, float | tuple[float, float, float]], *, title: str, label: str
 ) -> Picture:
     """Show one bar a name; a value may be (mean, low, high) with an interval."""
     names = list(values)
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(7, 0.5 * len(names) + 1.2), layout="constrained")
-        axis = figure.subplots()
+    figure = Figure(figsize=(7, 0.5 * len(names) + 1.2), layout="constrained")
+    axis = figure.subplots()
     sentences = []
     for place, name in enumerate(names):
         mean, low, high = _interval_of(values[name])

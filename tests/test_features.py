@@ -27,9 +27,9 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     compute = features._compute
 
-    def count(network: Any, split: Any) -> Any:
+    def count(network: Any, split: Any, key: str) -> Any:
         seen.append(len(split))
-        return compute(network, split)
+        return compute(network, split, key)
 
     monkeypatch.setattr(features, "_compute", count)
     return seen
@@ -153,6 +153,32 @@ def test_a_damaged_entry_is_made_anew(
     assert again.cached == 0
     np.testing.assert_allclose(again.array, good, atol=1e-5)
     assert extract_features(base, tiny.test).cached == 40
+
+
+def test_tracing_is_done_once_for_all_splits(
+    small_net: Net, tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    make = features.inference_function
+
+    def count(network: Any) -> Any:
+        made.append(network.name)
+        return make(network)
+
+    monkeypatch.setattr(features, "inference_function", count)
+    base = small_net(seed=11)
+    arrays = [
+        extract_features(base, split, cache=False).array
+        for split in (tiny.train, tiny.validation, tiny.test)
+    ]
+    assert len(made) == 1
+    assert [len(array) for array in arrays] == [80, 24, 40]
+    for seed in (12, 13, 14):
+        extract_features(small_net(seed=seed), tiny.test, cache=False)
+    assert len(made) == 4
+    assert len(features._READY) == features.KEPT_FUNCTIONS
+    again = extract_features(base, tiny.test, cache=False).array  # made anew, as it was dropped
+    np.testing.assert_array_equal(again, arrays[2])
 
 
 # The key

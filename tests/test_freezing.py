@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -268,9 +268,9 @@ calls = st.lists(
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[dict[str, Any]]:
+def house() -> dict[str, Any]:
     """One model for all examples: each goes on from where the one before left it."""
-    yield {}
+    return {}
 
 
 @settings(

@@ -60,21 +60,27 @@ def test_a_file_is_written_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_an_interruption_leaves_what_was_there(
-    tmp_path: Path, error: type[BaseException]
-) -> None:
+def test_an_interruption_leaves_what_was_there(tmp_path: Path, error: type[BaseException]) -> None:
     file = tmp_path / "a.txt"
     file.write_bytes(b"old")
-    with pytest.raises(error), atomic_write(file) as stream:
-        stream.write(b"new")
-        raise error
+
+    def interrupted() -> None:
+        with atomic_write(file) as stream:
+            stream.write(b"new")
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
     assert file.read_bytes() == b"old"
     assert [f.name for f in tmp_path.iterdir()] == ["a.txt"]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_one_sentence(tmp_path: Path, number: int) -> None:
-    with pytest.raises(LabkitError, match="The disk is full") as error, atomic_write(tmp_path / "a"):
+    with (
+        pytest.raises(LabkitError, match="The disk is full") as error,
+        atomic_write(tmp_path / "a"),
+    ):
         raise OSError(number, "full")
     assert str(tmp_path / "a") in str(error.value)
     assert list(tmp_path.iterdir()) == []

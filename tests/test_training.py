@@ -200,9 +200,12 @@ def test_training_images_are_computed_once(
 
     seen: list[int] = []
     compute = features._compute
-    monkeypatch.setattr(
-        features, "_compute", lambda net, split: (seen.append(len(split)), compute(net, split))[1]
-    )
+
+    def count(network: Any, split: Any, key: str) -> Any:
+        seen.append(len(split))
+        return compute(network, split, key)
+
+    monkeypatch.setattr(features, "_compute", count)
     labkit.train(prepared(small_net, "frozen"), tiny, epochs=4)
     assert sorted(seen) == [24, 40, 80]
     labkit.train(prepared(small_net, "frozen", "dense"), tiny, epochs=4)  # the same features

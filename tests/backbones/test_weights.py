@@ -167,7 +167,7 @@ def test_the_packaged_weights_are_verified(tmp_path: Path, monkeypatch: pytest.M
         weights.pretrained_file(cut)
     assert str(package / info.weights["file"]) in str(error.value)
     (package / info.weights["file"]).unlink()
-    with pytest.raises(WeightsError, match="cut-package.*not installed whole: pip install"):
+    with pytest.raises(WeightsError, match=r"cut-package.*not installed whole: pip install"):
         weights.pretrained_file(cut)
     absent = dataclasses.replace(info, weights={**info.weights, "package": "no_such_package"})
     with pytest.raises(WeightsError, match="no-such-package"):

@@ -310,5 +310,3 @@ def test_the_real_cats_and_dogs(real_images: Path) -> None:
     dataset = labkit.load_dataset("cats_vs_dogs", image_size=64, per_class=100)
     assert (dataset.source, dataset.classes, dataset.problems) == ("real", ("cat", "dog"), ())
     assert dataset.test.counts() == dataset.validation.counts() == {"cat": 600, "dog": 600}
-
-

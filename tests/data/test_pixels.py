@@ -169,7 +169,9 @@ def test_two_processes_at_once(files: list[Path]) -> None:
     """One of them keeps deleting the store: the other must never see half of one."""
     command = [sys.executable, "-c", IN_ANOTHER_PROCESS, str(files[0].parents[1])]
     running = [
-        subprocess.Popen([*command, role], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*command, role], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         for role in ("drop", "use")
     ]
     said = [process.communicate(timeout=120) for process in running]

@@ -50,10 +50,10 @@ def draw_pet(
         raise DataError(f"A pet is one of {choices(CATS_AND_DOGS)}. Received: {kind!r}.")
     cat = CAT_SHAPES[numbers.integers(len(CAT_SHAPES))]
     # The harder, the more of the dogs have upright ears.
-    breeds = BREEDS if numbers.random() < 0.7 * dials.difficulty**2 else HANGING_EARS
+    breeds = BREEDS if numbers.random() < 0.55 * dials.difficulty**2 else HANGING_EARS
     dog = BREED_SHAPES[breeds[numbers.integers(len(breeds))]]
     mine, other = (cat, dog) if kind == "cat" else (dog, cat)
-    return _draw(blend(mine, other, 0.28 * dials.difficulty**2), numbers, dials, cue, size)
+    return _draw(blend(mine, other, 0.2 * dials.difficulty**2), numbers, dials, cue, size)
 
 
 def draw_breed(

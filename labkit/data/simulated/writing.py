@@ -86,7 +86,7 @@ def draw_split(
     """
     recipe, dials = RECIPES[name], dials or Dials()
     per_class = per_class or recipe.per_class[split]
-    key = json.dumps([_code_digest(), split, per_class, asdict(dials)])
+    key = json.dumps([code_digest(), split, per_class, asdict(dials)])
     folder = cache_folder("simulated", name) / (
         f"{split}-{per_class}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     )
@@ -204,8 +204,11 @@ def _write_manifest(pictures: list[Picture], file: Path) -> None:
 
 
 @cache
-def _code_digest() -> str:
-    """Return a digest of the drawing code: other code draws into another folder."""
+def code_digest() -> str:
+    """Return a digest of the drawing code: other code draws into another folder.
+
+    The numbers in ``benchmarks/results/simulated.json`` belong to one digest.
+    """
     sources = sorted(Path(__file__).parent.glob("*.py"))
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 

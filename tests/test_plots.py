@@ -1,0 +1,64 @@
+import re
+
+import numpy as np
+import pytest
+
+from labkit import plots
+from labkit.results import TrainingResult
+from labkit.tables import Table, html_table
+
+
+@pytest.fixture
+def result():
+    scores = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.05, 0.95]], np.float32)
+    labels = np.array([0, 1, 1, 0])
+    return TrainingResult("cells (simulated images)", ("a", "b"), labels, scores, {}, 8, 1.0)
+
+
+def figures(result):
+    images = np.zeros((3, 8, 8, 3), np.uint8)
+    yield plots.picture_grid(images, ["a", "b", "c"], title="Three")
+    yield plots.accuracy_against_labels(
+        {"transfer": [[0.8, 0.9], [0.9, 1.0]], "scratch": [[0.5, 0.5], [0.6, 0.7]]},
+        (10, 100), title="Labels",
+    )  # fmt: skip
+    yield plots.confusion_matrix(result)
+    yield plots.bars({"x": 0.5, "y": (0.7, 0.6, 0.8)}, title="Bars", label="accuracy")
+
+
+def test_every_figure_is_an_image_with_alt_text(result):
+    for picture in figures(result):
+        html = picture._repr_html_()
+        alt = re.search(r'alt="([^"]+)"', html).group(1)
+        assert len(alt) > 20
+        assert picture.png().startswith(b"\x89PNG")
+        assert str(picture) == picture.alt
+
+
+def test_axes_are_labelled(result):
+    for picture in list(figures(result))[1:]:
+        axis = picture.figure.axes[0]
+        assert axis.get_xlabel()
+        assert picture.figure.axes[0].get_title(loc="left")
+
+
+def test_alt_text_holds_the_numbers(result):
+    _, curve, matrix, bars = figures(result)
+    assert "transfer goes from 0.85 to 0.95" in curve.alt
+    assert "1 of a named b" in matrix.alt
+    assert "x 0.5" in bars.alt
+
+
+def test_colours_differ_in_grey_or_by_shape():
+    assert len(set(plots.COLOURS)) == len(plots.COLOURS) == len(plots.MARKERS) == len(plots.LINES)
+
+
+def test_most_confidently_wrong_first(result):
+    assert plots.most_confidently_wrong(result, 5).tolist() == [3, 1]
+    assert plots.most_confidently_wrong(result, 1).tolist() == [3]
+
+
+def test_table_is_escaped_and_aligned():
+    assert "&lt;b&gt;" in html_table([("<b>", 1)], header=("x", "y"), caption="c")
+    assert "<caption>c</caption>" in html_table([("a", 1)], caption="c")
+    assert str(Table({"n": (1, 100), "x": ("a", "bb")})) == "n     x\n1     a\n100  bb"
