@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from labkit.freezing import strategy_of as strategy_of
     from labkit.freezing import unfreeze as unfreeze
     from labkit.heads import build_classifier as build_classifier
+    from labkit.quadrants.advice import Advice as Advice
+    from labkit.quadrants.advice import advise as advise
+    from labkit.quadrants.comparing import compare as compare
+    from labkit.quadrants.comparison import Comparison as Comparison
     from labkit.results import TrainingResult as TrainingResult
     from labkit.training import train as train
     from labkit.training import train_svm as train_svm
@@ -56,6 +60,10 @@ _HOME = {
     "train": "training",
     "train_svm": "training",
     "TrainingResult": "results",
+    "advise": "quadrants.advice",
+    "Advice": "quadrants.advice",
+    "compare": "quadrants.comparing",
+    "Comparison": "quadrants.comparison",
 }
 
 __all__ = [*_HOME]

@@ -39,8 +39,12 @@ SVM_CHOICES = (1e-4, 1e-3, 1e-2, 1e-1)
 
 
 @dataclass(eq=False)
-class _Job:
-    """What is left to train: a model and, for each split, what goes into it."""
+class Job:
+    """What is left to train: a model and, for each split, what goes into it.
+
+    The splits are images, or the activations at the freeze boundary; the model is then the
+    part above it, and shares its weights with the whole.
+    """
 
     model: Any
     train: Split | Features
@@ -72,6 +76,7 @@ def train(
     learning_rate: float | None = None,
     augment: bool = False,
     seed: int = 0,
+    patience: int | None = None,
 ) -> TrainingResult:
     """Train what is trainable in a classifier with Adam, then look at the test split once.
 
@@ -84,26 +89,47 @@ def train(
         augment: True flips, turns and zooms the training images at random. Frozen parts then
             have to be computed in every epoch.
         seed: order of the images, dropout and augmentation.
+        patience: stop after so many epochs without a better validation accuracy, and go back
+            to the best weights, which may be those it began with; None: train all epochs.
 
     Raises:
         DataError: number of classes or size of the images do not fit the model.
         ModelError: nothing in the model is trainable, or a number is out of its range.
     """
-    _check(model, dataset, epochs, learning_rate)
     started = time.perf_counter()
-    keras.utils.set_random_seed(seed)
-    strategy = strategy_of(model)
-    job = _Job(model, dataset.train, dataset.validation, dataset.test)
-    if not augment:
-        job = _above_the_frozen_part(model, job)
-    rate = LEARNING_RATES[strategy] if learning_rate is None else learning_rate
-    history = _fit(job, epochs, rate, augment, seed)
+    job, history = train_unseen(
+        model, dataset, epochs=epochs, learning_rate=learning_rate, augment=augment, seed=seed,
+        patience=patience,
+    )  # fmt: skip
     scores = job.predict(job.test)
-    title = f"{dataset.title}: {model.name}, {strategy}"
+    title = f"{dataset.title}: {model.name}, {strategy_of(model)}"
     seconds = time.perf_counter() - started
     return TrainingResult(
         title, dataset.classes, dataset.test.labels, scores, history, len(dataset.train), seconds
     )
+
+
+def train_unseen(
+    model: keras.Model,
+    dataset: Dataset,
+    *,
+    epochs: int,
+    learning_rate: float | None = None,
+    augment: bool = False,
+    seed: int = 0,
+    patience: int | None = None,
+) -> tuple[Job, dict[str, list[float]]]:
+    """Train as ``train`` does, without a look at the test split: to choose between models.
+
+    Returns the history, and the job whose ``predict(job.test)`` looks at the test split.
+    """
+    _check(model, dataset, epochs, learning_rate, patience)
+    keras.utils.set_random_seed(seed)
+    job = Job(model, dataset.train, dataset.validation, dataset.test)
+    if not augment:
+        job = _above_the_frozen_part(model, job)
+    rate = LEARNING_RATES[strategy_of(model)] if learning_rate is None else learning_rate
+    return job, _fit(job, epochs, rate, augment, seed, patience)
 
 
 def train_svm(
@@ -160,7 +186,13 @@ def _distances(svm: Any, features: Features) -> NDArray[np.float32]:
     return np.stack([-distances, distances], axis=1) if distances.ndim == 1 else distances
 
 
-def _check(model: keras.Model, dataset: Dataset, epochs: int, learning_rate: float | None) -> None:
+def _check(
+    model: keras.Model,
+    dataset: Dataset,
+    epochs: int,
+    learning_rate: float | None,
+    patience: int | None,
+) -> None:
     outputs = model.output_shape[-1]
     if len(model.output_shape) != 2 or outputs != len(dataset.classes):
         raise DataError(
@@ -174,9 +206,11 @@ def _check(model: keras.Model, dataset: Dataset, epochs: int, learning_rate: flo
         raise ModelError(f"epochs is a whole number from 1 up. Received: {epochs!r}.")
     if learning_rate is not None and not learning_rate >= 0:
         raise ModelError(f"learning_rate is a number from 0 up. Received: {learning_rate!r}.")
+    if patience is not None and (not isinstance(patience, int) or patience < 1):
+        raise ModelError(f"patience is a number of epochs from 1 up. Received: {patience!r}.")
 
 
-def _above_the_frozen_part(model: keras.Model, job: _Job) -> _Job:
+def _above_the_frozen_part(model: keras.Model, job: Job) -> Job:
     """Return the job of training only what is above the frozen blocks, on cached activations."""
     parts = anatomy(model)
     frozen = len(parts.blocks) - trained_blocks(parts)
@@ -187,7 +221,7 @@ def _above_the_frozen_part(model: keras.Model, job: _Job) -> _Job:
     if images * 4 * int(np.prod(lower.output_shape[1:])) > LARGEST_CACHE:
         return job
     splits = (job.train, job.validation, job.test)
-    return _Job(upper, *(run_over(lower, s) for s in splits if isinstance(s, Split)))
+    return Job(upper, *(run_over(lower, s) for s in splits if isinstance(s, Split)))
 
 
 def _cut(parts: Anatomy, frozen: int) -> tuple[Any, Any]:
@@ -206,8 +240,32 @@ def _cut(parts: Anatomy, frozen: int) -> tuple[Any, Any]:
     return keras.Model(base.inputs, lower, name=base.name), keras.Model(entry, x)
 
 
+@dataclass
+class _Best:
+    """The weights of the best epoch so far, for early stopping.
+
+    Accuracies on few images tie often: of two equal ones that of the lower loss is better.
+    """
+
+    model: Any
+    patience: int
+    score: tuple[float, float] = (-1.0, 0.0)
+    waited: int = 0
+
+    def __post_init__(self) -> None:
+        self.weights = self.model.get_weights()
+
+    def is_over(self, loss: float, accuracy: float) -> bool:
+        """Note an epoch; tell whether there was nothing better for long enough."""
+        self.waited += 1
+        if (accuracy, -loss) > self.score:
+            self.score, self.waited = (accuracy, -loss), 0
+            self.weights = self.model.get_weights()
+        return self.waited >= self.patience
+
+
 def _fit(
-    job: _Job, epochs: int, learning_rate: float, augment: bool, seed: int
+    job: Job, epochs: int, learning_rate: float, augment: bool, seed: int, patience: int | None
 ) -> dict[str, list[float]]:
     """Train with Adam on cross-entropy; return loss and accuracy after each epoch.
 
@@ -220,21 +278,29 @@ def _fit(
     history: dict[str, list[float]] = {
         "loss": [], "accuracy": [], "val_loss": [], "val_accuracy": []
     }  # fmt: skip
+    best = None
+    if patience is not None:
+        best = _Best(job.model, patience)
+        best.is_over(*judge(job.predict(job.validation), job.validation.labels))
     with tqdm(total=epochs, desc="training", unit="epoch", delay=2, leave=False) as bar:
         for _ in range(epochs):
             order = numbers.permutation(len(job.train))
             batches = order[: len(order) // size * size].reshape(-1, size)
             loss, accuracy = run_epoch(batches)
-            val_loss, val_accuracy = _judge(job.predict(job.validation), job.validation.labels)
+            val_loss, val_accuracy = judge(job.predict(job.validation), job.validation.labels)
             for name, value in zip(history, (loss, accuracy, val_loss, val_accuracy), strict=True):
                 history[name].append(value)
             bar.update()
             bar.set_postfix_str(f"validation accuracy {val_accuracy:.3f}", refresh=False)
+            if best is not None and best.is_over(val_loss, val_accuracy):
+                break
+    if best is not None:
+        job.model.set_weights(best.weights)
     return history
 
 
 def _epoch_function(
-    job: _Job, size: int, learning_rate: float, change: Any
+    job: Job, size: int, learning_rate: float, change: Any
 ) -> Callable[[NDArray[np.int_]], tuple[float, float]]:
     """Return a function that trains on batches of image numbers, shape (steps, size)."""
     model, data = job.model, job.train
@@ -290,7 +356,7 @@ def _share_right(scores: Any, labels: Any) -> Any:
     return tf.reduce_mean(tf.cast(tf.argmax(scores, axis=1) == labels, tf.float32))
 
 
-def _judge(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[float, float]:
+def judge(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[float, float]:
     """Return cross-entropy and accuracy."""
     right = np.clip(scores[np.arange(len(labels)), labels], 1e-7, 1.0)
     return float(-np.log(right).mean()), float((scores.argmax(axis=1) == labels).mean())

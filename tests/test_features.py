@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -243,29 +242,41 @@ def test_another_image_size_is_refused(small_net: Net, tiny_folder: Path) -> Non
 
 
 ANOTHER_PROCESS = """
-import sys
-import numpy as np
+import sys, time
+from pathlib import Path
 import labkit
 base = labkit.load_backbone("EfficientNetLite0", image_size=32)
-found = labkit.extract_features(base, labkit.load_dataset(sys.argv[1], image_size=32).test)
-print(found.cached, float(np.abs(found.array).sum()))
+split = labkit.load_dataset(sys.argv[1], image_size=32).test
+labkit.extract_features(base, split, cache=False)  # traces; what follows takes no time
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(30):
+    labkit.extract_features(base, split)
+    for file in Path(sys.argv[2]).glob("features/*/*.npz"):
+        file.unlink(missing_ok=True)
 """
 
 
 @pytest.mark.slow
 def test_two_processes_write_at_once(tiny: Any, tiny_folder: Path, own_cache: Path) -> None:
-    """They do not disturb each other, and this process finds what they have written."""
-    command = [sys.executable, "-c", ANOTHER_PROCESS, str(tiny_folder)]
-    running = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                         env=os.environ)
-        for _ in range(2)
-    ]  # fmt: skip
-    said = [process.communicate(timeout=300) for process in running]
-    assert [process.returncode for process in running] == [0, 0], said
+    """The other one writes the same entry and deletes it: this one always has whole rows."""
     base = labkit.load_backbone("EfficientNetLite0", image_size=32)
-    found = extract_features(base, tiny.test)
-    assert found.cached == 40  # also says that the key is the same in every process
-    sums = [float(out.split()[1]) for out, _ in said]
-    np.testing.assert_allclose(sums, float(np.abs(found.array).sum()), rtol=1e-5)
-    assert len(list(own_cache.glob("features/*/*"))) == 1  # and no temporary file is left
+    good = extract_features(base, tiny.test, cache=False).array
+    command = [sys.executable, "-c", ANOTHER_PROCESS, str(tiny_folder), str(own_cache)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "ready\n", other.communicate()
+        assert other.stdin is not None
+        other.stdin.write("go\n")
+        other.stdin.flush()
+        found = [extract_features(base, tiny.test) for _ in range(30)]
+        said = other.communicate(timeout=300)
+    assert other.returncode == 0, said
+    for features_ in found:
+        np.testing.assert_allclose(features_.array, good, atol=1e-5)
+    folders = list(own_cache.glob("features/*"))
+    assert len(folders) == 1  # the key is the same in both processes
+    extract_features(base, tiny.test)
+    assert [file.suffix for file in folders[0].iterdir()] == [".npz"]  # nothing temporary is left

@@ -106,8 +106,9 @@ def run_notebook(
     started, reason = time.perf_counter(), ""
     try:
         papermill.execute_notebook(
-            str(source), str(target), parameters, kernel_name="python3", cwd=str(source.parent),
-            execution_timeout=CELL_SECONDS, progress_bar=progress and {"desc": source.stem},
+            str(source), str(target), parameters, kernel_name="python3", language="python",
+            cwd=str(source.parent), execution_timeout=CELL_SECONDS,
+            progress_bar=progress and {"desc": source.stem},
         )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         reason = f"cell {error.exec_count} raised {error.ename}: {error.evalue}".splitlines()[0]

@@ -1,4 +1,5 @@
 """The course's centre: which strategy suits which dataset, advised and measured.
 
-``advice`` names a strategy from size and similarity, ``comparison`` trains all of them.
+``advice`` names a strategy from size and similarity; ``comparing`` trains all of them and
+``comparison`` says what that tells.
 """

@@ -107,7 +107,7 @@ def advise(dataset: Dataset, backbone: keras.Model, *, seed: int = 0) -> Advice:
 def advice_for(title: str, per_class: int, similarity: Similarity) -> Advice:
     """Return the advice for a number of images a class and a similarity.
 
-    >>> looked = Similarity(0.8, 0.75, 0.85, 26.0, "energy", 500)
+    >>> looked = Similarity(0.8, 0.75, 0.85, 0.031, "BatchNorm statistics", 500)
     >>> advice_for("pets", 100, looked).strategy
     'frozen'
     """

@@ -57,7 +57,7 @@ def test_a_notebook_gets_its_parameters_and_its_points(tmp_path):
         graded("2.0", 2),
     )
     done = run(path, tmp_path)
-    assert (done.status, done.points, done.max_points) == ("passed", 2, 2)
+    assert (done.status, done.points, done.max_points) == ("passed", 2, 2), done.reason
     assert "('smoke', 'simulated')" in done.file.read_text()
     index = write_report([done], tmp_path / "out", profile="smoke", data="simulated")
     page = index.read_text()

@@ -1,0 +1,75 @@
+"""Draws a comparison: a panel a dataset, the strategies that lead in colour."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from labkit.plots import COLOURS, Picture
+from labkit.results import mean_interval
+
+if TYPE_CHECKING:
+    from labkit.quadrants.comparison import Comparison
+
+GREY = "#8A8A8A"
+
+_STYLE: Any = {
+    "figure.facecolor": "white",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "axes.grid.axis": "x",
+    "grid.alpha": 0.3,
+    "font.size": 10,
+}
+
+
+def comparison_figure(comparison: Comparison) -> Picture:
+    """Return a panel a dataset, two in a row: test accuracy of each strategy with interval.
+
+    Filled and coloured: the best strategy and those that cannot be told from it. Grey and
+    hollow: those that it clearly beats. All panels share one scale.
+    """
+    datasets = comparison.datasets
+    columns = min(2, len(datasets))
+    rows = -(-len(datasets) // columns)
+    height = 0.9 + 0.34 * len(comparison.strategies)
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(4.6 * columns, height * rows + 0.5), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
+        sentences = [
+            _panel(axis, comparison, dataset) for axis, dataset in zip(axes, datasets, strict=False)
+        ]
+        for axis in axes[len(datasets) :]:
+            axis.set_axis_off()
+        figure.supxlabel("accuracy on the test images: mean and 95 % interval", fontsize=9)
+    title = "Strategies compared"
+    return Picture(figure, f"{title}. {' '.join(sentences)}")
+
+
+def _panel(axis: Any, comparison: Comparison, dataset: str) -> str:
+    """Draw one dataset; return it as a sentence."""
+    leaders = comparison.leaders(dataset)
+    told = []
+    for place, strategy in enumerate(comparison.strategies):
+        mean, low, high = mean_interval(comparison.accuracies(dataset, strategy))
+        leads = strategy in leaders
+        colour = COLOURS[2] if leads else GREY
+        if low == low:  # not nan
+            axis.plot([low, high], [place, place], color=colour, linewidth=3 if leads else 1.5)
+        axis.plot(mean, place, "o", color=colour, markersize=8,
+                  markerfacecolor=colour if leads else "white")  # fmt: skip
+        axis.annotate(f"{mean:.3f}", (mean, place), (0, 7), textcoords="offset points",
+                      ha="center", fontsize=8, color="black")  # fmt: skip
+        told.append(f"{strategy} {mean:.3f}")
+    axis.set_yticks(range(len(comparison.strategies)), comparison.strategies)
+    axis.set_ylim(len(comparison.strategies) - 0.5, -0.7)
+    headline = f"best: {leaders[0]}"
+    if len(leaders) > 1:
+        headline += f", not told from {' and '.join(leaders[1:])}"
+    axis.set_title(f"{dataset}\n", fontsize=11, fontweight="bold")
+    axis.text(0, 1.03, headline, transform=axis.transAxes, fontsize=9, color=COLOURS[2])
+    return f"{dataset}: {', '.join(told)}; {headline}."
