@@ -1,7 +1,8 @@
 """Which measure of similarity to ImageNet ranks sets of images as people would?
 
-Eleven measures with a source in the literature, thirteen sets of images, EfficientNet-Lite0
-at its own 224 px. Labels are used by the last four only. ``--figure FILE`` draws the ranks.
+Twelve measures with a source in the literature, thirteen sets of images, EfficientNet-Lite0
+at its own 224 px. Labels are used by the last four only. ``--figure FILE`` draws the result,
+``--json FILE`` keeps it.
 """
 
 from __future__ import annotations
@@ -56,9 +57,10 @@ class Seen:
 
 
 class Network:
-    """The 1000-class network with its BatchNorm inputs laid open; None of it is trained."""
+    """The 1000-class network with its BatchNorm inputs laid open; none of it is trained."""
 
     def __init__(self) -> None:
+        """Load it, for images of LOADED px that are scaled to its own size."""
         import labkit
         from labkit.engine import keras
         from labkit.features import inference_function
@@ -80,6 +82,7 @@ class Network:
         self.kernel, self.bias = self.model.get_layer("predictions").get_weights()
 
     def look(self, images: Pixels, labels: NDArray[np.int64]) -> Seen:
+        """Run over a set of images."""
         out = np.concatenate([self.run(images[i : i + 32]) for i in range(0, len(images), 32)])
         sizes = [norm.moving_mean.shape[0] for norm in self.norms]
         half, skipped = sum(sizes), sum(sizes[: len(self.norms) - len(self.late)])
@@ -301,7 +304,8 @@ def run(repeats: int = 1) -> dict[str, Any]:
     verdicts = {measure: judged(row) for measure, row in values.items()}
     return {
         "name": NAME, "question": QUESTION, "seconds": {},
-        "ratios": {f"gap of {measure}": verdict["gap"] for measure, verdict in verdicts.items()},
+        "ratios": {f"gap of {CHOSEN}": verdicts[CHOSEN]["gap"]},
+        "gap": {measure: verdict["gap"] for measure, verdict in verdicts.items()},
         "tau": {measure: verdict["tau"] for measure, verdict in verdicts.items()},
         "values": values, "grades": GRADES, "images a set": IMAGES,
     }  # fmt: skip
@@ -310,7 +314,7 @@ def run(repeats: int = 1) -> dict[str, Any]:
 def table(outcome: dict[str, Any]) -> str:
     names = list(next(iter(outcome["values"].values())))
     rows = [
-        (measure, f"{outcome['tau'][measure]:.2f}", f"{outcome['ratios'][f'gap of {measure}']:.2f}",
+        (measure, f"{outcome['tau'][measure]:.2f}", f"{outcome['gap'][measure]:.2f}",
          *(f"{row[name]:.3g}" for name in names))
         for measure, row in outcome["values"].items()
     ]  # fmt: skip
@@ -319,21 +323,24 @@ def table(outcome: dict[str, Any]) -> str:
 
 def figure(outcome: dict[str, Any]) -> Any:
     """Draw the sets along the chosen measure's similarity, and the measures' gaps."""
+    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     from labkit.plots import COLOURS, MARKERS, Picture
+    from labkit.quadrants.figure import STYLE
     from labkit.quadrants.similarity import similarity_of
 
     values = {n: similarity_of(-v) for n, v in outcome["values"][CHOSEN].items()}
-    drawing = Figure(figsize=(9, 4.2), layout="constrained")
-    left, right = drawing.subplots(1, 2)
+    with mpl.rc_context(STYLE):
+        drawing = Figure(figsize=(9, 4.2), layout="constrained")
+        left, right = drawing.subplots(1, 2)
     for place, (name, value) in enumerate(sorted(values.items(), key=lambda item: item[1])):
         group = 2 if name in SIMILAR else 1 if name in DISSIMILAR else 0
         left.plot(value, place, MARKERS[group], color=COLOURS[group])
     left.axvline(0.5, color="black", linewidth=0.8)
     left.set_yticks(range(len(values)), sorted(values, key=lambda name: values[name]))
     left.set(xlabel="similarity to ImageNet, measured", xlim=(0, 1), title="Sets of images")
-    gaps = {name: outcome["ratios"][f"gap of {name}"] for name in outcome["values"]}
+    gaps = outcome["gap"]
     right.barh(list(gaps), list(gaps.values()), color=COLOURS[0])
     right.axvline(0, color="black", linewidth=0.8)
     right.set(xlabel="gap between pets and cells, share of the range", title="Measures")

@@ -43,7 +43,7 @@ def run(repeats: int = 5) -> dict[str, Any]:
         f"reading {source} images (1,000 to learn from, 200 for validation, 200 for the test), ten "
         f"epochs with validation after each, one look at the test images; {BACKBONE}, {SIZE} px, "
         "batches of 32, Adam. Not timed: importing, building the model. Keras: "
-        "image_dataset_from_directory, cached in memory, shuffled and prefetched, and jit_compile=False, "
+        "image_dataset_from_directory, cached in memory, shuffled, prefetched, jit_compile=False, "
         "as XLA is slower for this network on a CPU. labkit, empty cache: neither pixels, "
         "features nor a traced network are there."
     )

@@ -102,7 +102,9 @@ def _folds(labels: list[str], units: NDArray[np.int_], seed: int) -> list[NDArra
             )
     alone = len(set(units)) == len(units)
     folder = StratifiedKFold if alone else StratifiedGroupKFold
-    folds = folder(FOLDS, shuffle=True, random_state=seed).split(labels, labels, units)
+    folds = folder(FOLDS, shuffle=True, random_state=seed).split(
+        labels, labels, None if alone else units
+    )
     return [test for _, test in folds]
 
 

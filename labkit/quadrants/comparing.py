@@ -89,7 +89,8 @@ def compare(
     """
     named = {datasets.name: datasets} if isinstance(datasets, Dataset) else dict(datasets)
     numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    _check(named, backbone, strategies, numbers, jobs, scratch)
+    _check(named, backbone, strategies, numbers)
+    _check_settings(backbone, epochs, tops, learning_rates, scratch, jobs, budget)
     network = network_digest(anatomy(backbone).base)
     images = {name: dataset_digest(data) for name, data in named.items()}
     tasks = []
@@ -111,12 +112,7 @@ def compare(
 
 
 def _check(
-    named: Mapping[str, Dataset],
-    backbone: keras.Model,
-    strategies: Sequence[str],
-    seeds: list[int],
-    jobs: int,
-    scratch: str,
+    named: Mapping[str, Dataset], backbone: keras.Model, strategies: Sequence[str], seeds: list[int]
 ) -> None:
     if not named:
         raise DataError("There is no dataset to compare on: give one, or a mapping of some.")
@@ -128,11 +124,38 @@ def _check(
                 f"There is no strategy {strategy!r}. Choose from {choices(CONTENDERS)}."
             )
     if not strategies or not seeds or len({*seeds}) < len(seeds):
-        raise ModelError("A comparison needs a strategy, and a seed or more that differ.")
-    if scratch not in get_args(Scratch):
-        raise ModelError(f"scratch is one of {choices(get_args(Scratch))}. Received: {scratch!r}.")
-    if not isinstance(jobs, int) or jobs < 1:
-        raise ModelError(f"jobs is a number of processes from 1 up. Received: {jobs!r}.")
+        raise ModelError("A comparison needs a strategy or more, and a seed or more that differ.")
+
+
+def _check_settings(
+    backbone: keras.Model,
+    epochs: int,
+    tops: Sequence[int] | None,
+    learning_rates: Sequence[float],
+    scratch: str,
+    jobs: int,
+    budget: float | None,
+) -> None:
+    blocks = len(anatomy(backbone).blocks)
+    wrong = {
+        f"epochs is a whole number from 1 up. Received: {epochs!r}.": epochs < 1,
+        f"top is a number of blocks from 1 to {blocks}, and tops names one or more. "
+        f"Received: tops={tops!r}.": tops is not None
+        and (not tops or not all(1 <= top <= blocks for top in tops)),
+        f"learning_rates holds one number above zero or more. Received: {learning_rates!r}.": (
+            not learning_rates or min(learning_rates) <= 0
+        ),
+        f"scratch is one of {choices(get_args(Scratch))}. Received: {scratch!r}.": (
+            scratch not in get_args(Scratch)
+        ),
+        f"jobs is a number of processes from 1 up. Received: {jobs!r}.": jobs < 1,
+        f"budget is a number of seconds above zero. Received: {budget!r}.": (
+            budget is not None and budget <= 0
+        ),
+    }
+    for message, is_wrong in wrong.items():
+        if is_wrong:
+            raise ModelError(message)
 
 
 def _within(budget: float, tasks: list[Task], jobs: int) -> list[Task]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 GREY = "#8A8A8A"
 
-_STYLE: Any = {
+STYLE: Any = {
     "figure.facecolor": "white",
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -37,7 +37,7 @@ def comparison_figure(comparison: Comparison) -> Picture:
     columns = min(2, len(datasets))
     rows = -(-len(datasets) // columns)
     height = 0.9 + 0.34 * len(comparison.strategies)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.6 * columns, height * rows + 0.5), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
         sentences = [
@@ -69,7 +69,7 @@ def _panel(axis: Any, comparison: Comparison, dataset: str) -> str:
     axis.set_ylim(len(comparison.strategies) - 0.5, -0.7)
     headline = f"best: {leaders[0]}"
     if len(leaders) > 1:
-        headline += f", not told from {' and '.join(leaders[1:])}"
+        headline += f", not told from {', '.join(leaders[1:])}"
     axis.set_title(f"{dataset}\n", fontsize=11, fontweight="bold")
     axis.text(0, 1.03, headline, transform=axis.transAxes, fontsize=9, color=COLOURS[2])
     return f"{dataset}: {', '.join(told)}; {headline}."

@@ -109,6 +109,7 @@ def entries(n: int, groups: list[str] | None = None) -> list[Entry]:
 BOTH = ("test", "validation")
 
 
+@pytest.mark.filterwarnings("error")
 def test_splits_are_stratified() -> None:
     dealt = assign_splits(entries(200), [str(i) for i in range(200)], 0, BOTH)
     assert Counter((e.split, e.label) for e in dealt) == {

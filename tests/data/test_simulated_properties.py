@@ -1,5 +1,6 @@
 """The simulated images as the course uses them: no shortcut, room to learn, true labels."""
 
+import errno
 import importlib.util
 import json
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import labkit
 from labkit.data.simulated.dials import Dials
 from labkit.data.simulated.writing import RECIPES, code_digest, draw_samples, draw_split
-from labkit.errors import DataError
+from labkit.errors import DataError, LabkitError
 
 ROOT = Path(__file__).parents[2]
 PER_CLASS = 100
@@ -131,3 +132,18 @@ def test_another_drawing_draws_others():
 def test_a_dial_out_of_range_is_refused(wrong):
     with pytest.raises(DataError, match=next(iter(wrong))):
         Dials(**wrong)
+
+
+def test_a_full_disk_while_drawing_is_one_line_and_leaves_nothing(monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("PIL.Image.Image.save", full)
+    with pytest.raises(LabkitError, match=r"full|space"):
+        draw_split("cats_vs_dogs", "train", per_class=1, dials=Dials(drawing=99))
+    monkeypatch.undo()
+    folder = draw_split("cats_vs_dogs", "train", per_class=1, dials=Dials(drawing=99))
+    left = [
+        f.name for f in folder.parent.iterdir() if not f.name.startswith(("train", "val", "test"))
+    ]
+    assert not left

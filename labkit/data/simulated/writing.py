@@ -11,8 +11,6 @@ import csv
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -25,6 +23,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from labkit.data.images import Pixels
+from labkit.data.packing import staging_folder
 from labkit.data.simulated.cells import draw_cell
 from labkit.data.simulated.cells_patients import CELLS, Patient, deal
 from labkit.data.simulated.dials import Dials, random_numbers
@@ -165,19 +164,16 @@ def _cue(first: bool, numbers: np.random.Generator, split: str, dials: Dials) ->
 
 def _write(pictures: list[Picture], folder: Path, title: str) -> None:
     """Draw the pictures into a temporary folder, in all cores; rename it when it is whole."""
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with staging_folder(folder.parent) as temporary:
+        drawn = temporary / "drawn"
         for label in {Path(picture.file).parent for picture in pictures}:
-            (temporary / label).mkdir()
+            (drawn / label).mkdir(parents=True)
         bar = tqdm(total=len(pictures), desc=f"drawing {title}", unit="image", delay=2, leave=False)
         with bar:
-            for drawn in _in_parallel(pictures, temporary):
-                bar.update(drawn)
-        _write_manifest(pictures, temporary / "manifest.csv")
-        os.replace(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+            for count in _in_parallel(pictures, drawn):
+                bar.update(count)
+        _write_manifest(pictures, drawn / "manifest.csv")
+        os.replace(drawn, folder)
 
 
 def _in_parallel(pictures: list[Picture], folder: Path) -> Iterator[int]:
