@@ -83,9 +83,12 @@ def extract_features(
     return run_over(keras.Model(base.inputs, output), split, cache=cache)
 
 
-def run_over(network: keras.Model, split: Split, *, cache: bool = True) -> Features:
-    """Return a network's outputs for a split's images, in inference mode."""
-    key = _network_key(network)
+def run_over(network: keras.Model, split: Split, *, cache: bool = True, key: str = "") -> Features:
+    """Return a network's outputs for a split's images, in inference mode.
+
+    ``key`` is ``network_key(network)`` where that is known already.
+    """
+    key = key or network_key(network)
     if not cache:
         return Features(_compute(network, split, key), split.labels, 0)
     folder = cache_folder("features", key)
@@ -164,7 +167,7 @@ def _compute(network: keras.Model, split: Split, key: str) -> Array:
         return np.concatenate(list(threads.map(step, starts)))
 
 
-def _network_key(network: keras.Model) -> str:
+def network_key(network: keras.Model) -> str:
     """Return a digest of everything that decides a network's outputs."""
     digest = hashlib.blake2b(digest_size=16)
     for layer in network.operations:

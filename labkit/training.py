@@ -22,7 +22,7 @@ from labkit.anatomy import Anatomy, anatomy
 from labkit.data.dataset import Dataset, Split
 from labkit.engine import keras, tf
 from labkit.errors import DataError, ModelError
-from labkit.features import Features, check_size, extract_features, run_over
+from labkit.features import Features, check_size, extract_features, network_key, run_over
 from labkit.freezing import Strategy, strategy_of, trained_blocks
 from labkit.results import TrainingResult
 
@@ -221,7 +221,8 @@ def _above_the_frozen_part(model: keras.Model, job: Job) -> Job:
     if images * 4 * int(np.prod(lower.output_shape[1:])) > LARGEST_CACHE:
         return job
     splits = (job.train, job.validation, job.test)
-    return Job(upper, *(run_over(lower, s) for s in splits if isinstance(s, Split)))
+    key = network_key(lower)
+    return Job(upper, *(run_over(lower, s, key=key) for s in splits if isinstance(s, Split)))
 
 
 def _cut(parts: Anatomy, frozen: int) -> tuple[Any, Any]:

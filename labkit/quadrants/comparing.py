@@ -221,8 +221,12 @@ def _about(tasks: list[Task], named: Mapping[str, Dataset]) -> dict[str, str]:
     from labkit.engine import tf
 
     backbone, settings = tasks[0].backbone, tasks[0].settings
-    drawn = all(task.settings.per_class for task in tasks)
-    images = "drawn anew for each seed" if drawn else "the same in every run unless drawn by seed"
+    wanted = [task.settings.per_class for task in tasks]
+    images = "drawn anew for each seed"
+    if None in wanted:
+        images = "the same in every run, and intervals leave out the luck of the draw"
+        if any(wanted):
+            images = "drawn anew for each seed where per_class names a number"
     titles = ", ".join(f"{name}: {data.title}" for name, data in named.items())
     network = "small_cnn" if settings.scratch == "small" else f"{backbone.name}, random weights"
     return {

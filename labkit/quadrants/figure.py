@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
 
 from labkit.plots import COLOURS, Picture
@@ -56,9 +57,10 @@ def _panel(axis: Any, comparison: Comparison, dataset: str) -> str:
     told = []
     for place, strategy in enumerate(comparison.strategies):
         mean, low, high = mean_interval(comparison.accuracies(dataset, strategy))
+        low, high = (float(np.clip(end, 0, 1)) for end in (low, high))  # nan stays
         leads = strategy in leaders
         colour = COLOURS[2] if leads else GREY
-        if low == low:  # not nan
+        if low <= high:  # not for a single run, whose ends are nan
             axis.plot([low, high], [place, place], color=colour, linewidth=3 if leads else 1.5)
         axis.plot(mean, place, "o", color=colour, markersize=8,
                   markerfacecolor=colour if leads else "white")  # fmt: skip

@@ -6,6 +6,7 @@ go on from the head that frozen ended with. The test split is looked at once a r
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import time
@@ -96,7 +97,8 @@ class Run:
         n_train: training images.
         n_test: test images.
         seconds: all choices and the look at the test split included.
-        memory_mb: the most that the process held while it ran, TensorFlow included.
+        memory_mb: the most that the process held while it ran, TensorFlow and what earlier
+            runs of the process left included.
         choices: what the validation split chose.
         images: digest of the training images in their order: equal within a seed.
         start: digest of the head that the run began with; "" for scratch.
@@ -242,6 +244,7 @@ class _Bench:
         }  # fmt: skip
         if strategy in ("partial", "full") and self.frozen_head is None:
             self._frozen()  # a resumed seed; its features are in the cache
+        gc.collect()  # traced functions of earlier runs hang in cycles
         started = time.perf_counter()
         with PeakMemory() as memory:
             job, choices, start = ways[strategy]()
