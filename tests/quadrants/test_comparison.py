@@ -266,6 +266,14 @@ def test_other_json_is_refused(text: str) -> None:
         Comparison.from_json(text)
 
 
+def test_one_run_has_no_interval_and_still_draws() -> None:
+    found = made_up()
+    one = Comparison(tuple(run for run in found.runs if run.seed == 0))
+    assert "one run" in str(one)
+    assert "cannot tell frozen from full (1 run;" in str(one)
+    assert one.plot().png().startswith(b"\x89PNG")
+
+
 def test_the_figure_has_a_panel_a_dataset() -> None:
     picture = made_up().plot()
     titles = [axis.get_title("left").strip() for axis in picture.figure.axes]
