@@ -53,8 +53,8 @@ class Property:
         return {
             "name": self.name,
             "mean": round(mean, 4),
-            "low": round(low, 4),
-            "high": round(high, 4),
+            "low": None if np.isnan(low) else round(low, 4),
+            "high": None if np.isnan(high) else round(high, 4),
             "runs": len(self.values),
             "target": _target(self.lowest, self.highest),
             "reached": bool(self.lowest <= mean <= self.highest),
