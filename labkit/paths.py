@@ -11,7 +11,7 @@ import contextlib
 import errno
 import hashlib
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -63,13 +63,15 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     Nothing is left behind on an error. Raises LabkitError on a full disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}-", dir=path.parent)
+    name = path.with_name(f".{path.name[:40]}-{secrets.token_hex(6)}")
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
+    handle = os.open(name, flags, 0o666)  # unlike tempfile's, readable by who the umask allows
     try:
         with os.fdopen(handle, "wb") as stream:
             yield stream
         os.replace(name, path)
     except BaseException as error:
-        Path(name).unlink(missing_ok=True)
+        name.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise LabkitError(
                 f"The disk is full: {path} could not be written. Free some space, or set "

@@ -51,7 +51,6 @@ def release(sources: Sequence[Path], out: Path, *, overwrite: bool = False) -> l
         ):
             with atomic_write(file) as stream:
                 stream.write(content)
-            file.chmod(0o644)
         released.append(Released(target, "written"))
     return released
 

@@ -42,7 +42,6 @@ def write_report(runs: Sequence[NotebookRun], out: Path, *, profile: str, data: 
     index = out / "index.html"
     with atomic_write(index) as stream:
         stream.write(html.encode())
-    index.chmod(0o644)
     return index
 
 
