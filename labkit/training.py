@@ -8,7 +8,7 @@ during training. The weights that come out are those of training through the who
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -130,6 +130,31 @@ def train_unseen(
         job = _above_the_frozen_part(model, job)
     rate = LEARNING_RATES[strategy_of(model)] if learning_rate is None else learning_rate
     return job, _fit(job, epochs, rate, augment, seed, patience)
+
+
+def runs_by_labels(
+    train_once: Callable[[Dataset, int], TrainingResult],
+    dataset: Dataset,
+    sizes: Sequence[int],
+    seeds: Sequence[int],
+) -> list[list[TrainingResult]]:
+    """Train with fewer and with more labels, several times each.
+
+    Args:
+        train_once: trains on a dataset with a seed.
+        dataset: its validation and test split stay whole.
+        sizes: training images a class.
+        seeds: each chooses other images; of one seed the smaller sets lie in the larger.
+
+    Returns:
+        Results by size, then by seed.
+    """
+    jobs = [(size, seed) for size in sizes for seed in seeds]
+    results: dict[int, list[TrainingResult]] = {size: [] for size in sizes}
+    for size, seed in tqdm(jobs, desc="runs", unit="run", delay=2, leave=False):
+        fewer = dataset.train.take(size, seed=seed)
+        results[size].append(train_once(dataset.with_train(fewer), seed))
+    return list(results.values())
 
 
 def train_svm(

@@ -310,3 +310,14 @@ def test_cancer_cells_frozen(real_images: Path, lite0_128: Any) -> None:
     share = max(dataset.test.counts().values()) / len(dataset.test)
     assert result.interval[0] > share
     assert 0.7 < result.balanced_accuracy < 0.95
+
+
+def test_runs_by_labels_go_over_sizes_and_seeds(tiny_folder: Path) -> None:
+    dataset = labkit.load_dataset(tiny_folder, image_size=32)
+
+    def train_once(fewer: labkit.Dataset, seed: int) -> tuple[int, int, int]:
+        return len(fewer.train), len(fewer.test), seed
+
+    runs = training.runs_by_labels(train_once, dataset, (1, 2), (3, 5))  # type: ignore[arg-type]
+    n = len(dataset.test)
+    assert runs == [[(2, n, 3), (2, n, 5)], [(4, n, 3), (4, n, 5)]]
