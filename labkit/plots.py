@@ -109,7 +109,7 @@ def accuracy_against_labels(
              ylabel="accuracy on the test images")  # fmt: skip
     axis.set_xticks(list(sizes), [str(size) for size in sizes])
     axis.minorticks_off()
-    axis.legend(loc="lower right", title="mean and 95 % interval over seeds")
+    axis.legend(loc="best", title="mean and 95 % interval over seeds")
     alt = f"{title}. Accuracy for {sizes[0]} to {sizes[-1]} images a class: {'; '.join(sentences)}."
     return Picture(figure, alt)
 
