@@ -26,10 +26,10 @@ def main() -> None:
             if cell.cell_type == "code":
                 kept = "nbval-check-output" in cell.metadata.get("tags", [])
                 cell.outputs = executed.outputs if kept else []
-                cell.execution_count = None
+                cell.execution_count = 1 if cell.outputs else None  # nbval wants a number
                 for output in cell.outputs:
                     if output.output_type == "execute_result":
-                        output.execution_count = None
+                        output.execution_count = 1
         nbformat.write(notebook, source)
 
 

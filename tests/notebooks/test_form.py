@@ -32,6 +32,7 @@ def test_only_deterministic_cells_keep_outputs(name):
         if cell.cell_type == "code":
             kept = "nbval-check-output" in cell.metadata.get("tags", [])
             assert bool(cell.outputs) == kept, cell.source[:80]
+            assert bool(cell.execution_count) == kept, "nbval compares cells that were run"
             assert all(output.output_type != "error" for output in cell.outputs)
 
 
