@@ -50,8 +50,8 @@ def load_imagenet_classifier(
 ) -> keras.Model:
     """Load a whole pretrained network, from images to 1000 ImageNet probabilities.
 
-    Arguments and errors as in load_backbone; ``imagenet_classes.IMAGENET2012_CLASSES``
-    names the outputs. VGG16 and VGG19 take only images of their own size with it.
+    Arguments and errors as in load_backbone; ``imagenet_classes.get_1k_class_name(i)``
+    names output i. VGG16 and VGG19 take only images of their own size with it.
     """
     return _load(name, weights, image_size, include_top=True)
 
