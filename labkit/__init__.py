@@ -10,6 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from labkit import plots as plots
+    from labkit.activations import feature_maps as feature_maps
     from labkit.anatomy import block_names as block_names
     from labkit.backbones.catalogue import BackboneInfo as BackboneInfo
     from labkit.backbones.catalogue import list_backbones as list_backbones
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from labkit.freezing import set_strategy as set_strategy
     from labkit.freezing import strategy_of as strategy_of
     from labkit.freezing import unfreeze as unfreeze
+    from labkit.gradcam import grad_cam as grad_cam
     from labkit.heads import build_classifier as build_classifier
     from labkit.quadrants.advice import Advice as Advice
     from labkit.quadrants.advice import advise as advise
@@ -64,9 +67,13 @@ _HOME = {
     "Advice": "quadrants.advice",
     "compare": "quadrants.comparing",
     "Comparison": "quadrants.comparison",
+    "grad_cam": "gradcam",
+    "feature_maps": "activations",
 }
 
-__all__ = [*_HOME]
+_MODULES = ("plots",)
+
+__all__ = [*_HOME, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
@@ -75,9 +82,11 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(f"labkit.{_HOME[name]}"), name)
         globals()[name] = value
         return value
+    if name in _MODULES:
+        return importlib.import_module(f"labkit.{name}")
     raise AttributeError(f"module 'labkit' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
     """List the public names, loaded or not."""
-    return sorted({*globals(), *_HOME})
+    return sorted({*globals(), *__all__})

@@ -153,8 +153,8 @@ def _cut_at(base: keras.Model, ends: list[tuple[str, Any]]) -> tuple[Block, ...]
     return tuple(blocks)
 
 
-def _nodes(model: keras.Model) -> list[Any]:
-    """Return the calls of a functional model's graph, in an order that can be run."""
+def graph_nodes(model: keras.Model) -> list[Any]:
+    """Return the calls of a model's graph, in an order that can be run."""
     if isinstance(model, keras.Sequential):
         model = keras.Model(model.inputs, model.outputs)
     by_depth = model._nodes_by_depth
@@ -162,12 +162,12 @@ def _nodes(model: keras.Model) -> list[Any]:
 
 
 def _order(model: keras.Model) -> list[Any]:
-    return [node.operation for node in _nodes(model)]
+    return [node.operation for node in graph_nodes(model)]
 
 
 def _cuts(model: keras.Model) -> list[Any]:
     """Return the layers through whose output alone everything later is computed."""
-    nodes = _nodes(model)
+    nodes = graph_nodes(model)
     last_use = {id(t): i for i, node in enumerate(nodes) for t in node.input_tensors}
     open_tensors: set[int] = set()
     cuts = []
