@@ -46,6 +46,18 @@ def check_cells(name: str) -> dict[str, Any]:
     }
 
 
+def is_plain_answer(cell: Any) -> bool:
+    """Tell whether a solution is data alone: the answer to a quiz, a prediction.
+
+    There is no fresh data that such an answer could be tried on.
+    """
+    body = ast.parse(cell.source).body
+    try:
+        return all(isinstance(s, ast.Assign) and bool([ast.literal_eval(s.value)]) for s in body)
+    except ValueError:
+        return False
+
+
 def run_cell(source: str, names: dict[str, Any]) -> Any:
     """Execute a cell's code; return what its last line is worth, as a notebook would show it."""
     tree = ast.parse(source)

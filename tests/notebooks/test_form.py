@@ -45,7 +45,7 @@ def test_every_exercise_has_a_stub_checks_and_three_hints(name):
         assert lessons.settings(checks)["locked"]
         assert f"Exercise `{exercise}`" in cells[place - 1].source
         assert hints.source.count("<summary>Hint") == 3
-        if exercise != "prediction":  # there is no wrong prediction
+        if not lessons.is_plain_answer(cell):
             assert "### BEGIN HIDDEN TESTS" in checks.source
 
 
