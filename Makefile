@@ -11,7 +11,6 @@ run: .venv/course.done
 test: .venv/tests.done check
 	$(BIN)/python -m pytest
 	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=1200 notebooks
-	$(BIN)/labkit run --profile smoke --data simulated --out build/smoke
 
 check: .venv/tests.done
 	$(BIN)/ruff check

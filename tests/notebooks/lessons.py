@@ -9,6 +9,9 @@ from typing import Any
 
 from labkit.course.run import find_notebooks, read_notebook
 
+verdicts: dict[tuple[str, str], str] = {}
+"""What the checks of each (lesson, exercise) said when ``solved`` ran them, as text."""
+
 SMOKE = {"PROFILE": "smoke", "SEED": 0, "DATA": "simulated"}
 
 
@@ -75,6 +78,9 @@ def solved(name: str) -> dict[str, Any]:
     for cell in notebook(name).cells:
         if cell.cell_type == "code":
             run_cell(cell.source, names)
+            if settings(cell).get("grade"):
+                exercise = settings(cell)["grade_id"].removesuffix("-checks")
+                verdicts[name, exercise] = repr(names["checks"])
             if "parameters" in cell.metadata.get("tags", []):
                 names |= SMOKE
     return names
