@@ -1,0 +1,198 @@
+"""The instructor's side: a sandbox, and the kernels in it as Jupyter's kernel managers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from labkit.course.sandbox import bubblewrap
+from labkit.course.sandbox.places import ROOT
+from labkit.course.sandbox.settings import VARIABLE, Ending, Isolation, Limits, Settings
+from labkit.errors import CourseError, choices
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from jupyter_client.manager import AsyncKernelManager
+
+SPEC = Path(__file__).with_name("kernelspec") / "kernel.json"
+"""The kernelspec that comes with labkit; pip installs a copy where Jupyter looks."""
+
+GRACE = 10.0
+"""Seconds that a kernel's stub gets to end everything before it is killed itself."""
+
+
+class Kernel:
+    """A kernel for one notebook.
+
+    Attributes:
+        manager: an AsyncKernelManager, not started yet. ``NotebookClient(notebook,
+            km=kernel.manager)`` starts it; nothing else is needed. A kernel that was
+            ended shows as nbclient's DeadKernelError.
+    """
+
+    def __init__(self, manager: AsyncKernelManager, record: Path) -> None:
+        """Take a manager whose kernel writes its ending to ``record``."""
+        self.manager = manager
+        self._record = record
+        self._ending: Ending | None = None
+
+    @property
+    def ending(self) -> Ending | None:
+        """How the kernel ended; None while it runs, and when it was never started."""
+        if self._ending is None:
+            with contextlib.suppress(FileNotFoundError):
+                self._ending = Ending(**json.loads(self._record.read_text(encoding="utf-8")))
+        return self._ending
+
+    async def end(self) -> None:
+        """Ask the stub to end everything; kill it when it does not."""
+        from jupyter_core.utils import ensure_async
+
+        provisioner = self.manager.provisioner
+        if provisioner is not None and provisioner.has_process:
+            await provisioner.send_signal(signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(provisioner.wait(), GRACE)
+            if self.ending is None:
+                self._ending = Ending("killed", "It was killed from outside.")
+            await self.manager.shutdown_kernel(now=True)
+        await ensure_async(self.manager.cleanup_resources())
+
+
+class Sandbox:
+    """Kernels that see little, may use little and leave nothing; a context manager.
+
+    Args:
+        limits: what each kernel may use.
+        readable: paths that the kernels may read, beside Python, labkit, weights, images
+            and the feature cache.
+        isolation: "bubblewrap" insists on Linux namespaces, "rlimits" does without them,
+            "auto" takes bubblewrap where it works.
+        warm: whether to import TensorFlow once and fork the kernels.
+
+    Attributes:
+        isolation: what it came to, "bubblewrap" or "rlimits".
+        warning: a sentence for the instructor, or "".
+
+    Raises:
+        CourseError: bubblewrap was asked for and does not work here.
+    """
+
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        readable: Sequence[str | Path] = (),
+        isolation: Literal["auto", "bubblewrap", "rlimits"] = "auto",
+        warm: bool = True,
+    ) -> None:
+        """Find out how kernels can be kept apart here."""
+        if isolation not in ("auto", "bubblewrap", "rlimits"):
+            allowed = choices(("auto", "bubblewrap", "rlimits"))
+            raise CourseError(f"There is no isolation {isolation!r}: take one of {allowed}.")
+        problem = "" if isolation == "rlimits" else bubblewrap.problem()
+        if problem and isolation == "bubblewrap":
+            raise CourseError(f"The notebooks cannot be isolated: {problem}.")
+        self.limits = limits or Limits()
+        self.isolation: Isolation = "bubblewrap"
+        self.warning = ""
+        if problem or isolation == "rlimits":
+            self.isolation = "rlimits"
+            self.warning = (
+                f"{problem or 'bubblewrap was not asked for'}: notebooks are limited in memory, "
+                "time and processes, but they can read and write what you can, and use the network"
+            )
+        self._readable = tuple(str(Path(path).absolute()) for path in readable)
+        self._folder: Path | None = None
+        self._cleanup = contextlib.ExitStack()
+
+    def __enter__(self) -> Sandbox:
+        """Make the folder of the sandbox's own files."""
+        made = tempfile.TemporaryDirectory(prefix="labkit-sandbox-", ignore_cleanup_errors=True)
+        self._folder = Path(self._cleanup.enter_context(made))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End what the sandbox has started."""
+        self._cleanup.close()
+        self._folder = None
+
+    @contextlib.contextmanager
+    def kernel(self, folder: str | Path) -> Iterator[Kernel]:
+        """Give a kernel that may write to one folder alone; it is gone at the exit.
+
+        Use it with nbclient so::
+
+            with sandbox.kernel(folder) as kernel:
+                client = NotebookClient(notebook, km=kernel.manager, timeout=60)
+                try:
+                    client.execute()
+                except DeadKernelError:
+                    ...
+            kernel.ending.reason  # "memory", "output", "exited", "killed", ...
+
+        Args:
+            folder: the kernel's working folder. It sees it as ``/submission`` in bubblewrap.
+        """
+        if self._folder is None:
+            raise CourseError("The sandbox is not open: use it in a with statement.")
+        folder = Path(folder).absolute()
+        if not folder.is_dir():
+            raise CourseError(f"{folder} is not a folder: make it before a kernel works in it.")
+        from jupyter_core.utils import run_sync
+
+        with tempfile.TemporaryDirectory(prefix="k-", dir=self._folder) as own:
+            kernel = self._kernel(folder, Path(own))
+            try:
+                yield kernel
+            finally:
+                run_sync(kernel.end)()
+
+    def _kernel(self, folder: Path, own: Path) -> Kernel:
+        settings = Settings(
+            limits=self.limits, readable=self._readable, isolation=self.isolation,
+            folder=str(folder), record=str(own / "ending.json"),
+        )  # fmt: skip
+        settings.save(own / "settings.json")
+        manager = kernel_manager(own, {VARIABLE: str(own / "settings.json")})
+        return Kernel(manager, own / "ending.json")
+
+
+def kernel_manager(own: Path, environment: dict[str, str]) -> AsyncKernelManager:
+    """Return a manager of the kernelspec ``labkit-sandbox``, of this very labkit.
+
+    Args:
+        own: a folder for the connection file and the client's sockets.
+        environment: more variables for the stub.
+    """
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import AsyncKernelManager
+
+    spec = KernelSpec.from_resource_dir(str(SPEC.parent))
+    spec.argv = command()
+    spec.env = environment
+    manager = AsyncKernelManager(
+        kernel_name="labkit-sandbox", transport="ipc", ip=str(own / "client"),
+        connection_file=str(own / "connection.json"), shutdown_wait_time=GRACE,
+    )  # fmt: skip
+    manager._kernel_spec = spec
+    return manager
+
+
+def command() -> list[str]:
+    """Return the stub's command for this very labkit, safe in a student's folder."""
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+    code += "from labkit.course.sandbox.stub import main; main()"
+    return [sys.executable, "-I", "-c", code, "{connection_file}"]
