@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.data.images import Pixels
+from labkit.measures import Rates, auc, roc
 from labkit.results import TrainingResult, mean_interval
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -112,6 +113,82 @@ def accuracy_against_labels(
     axis.legend(loc="best", title="mean and 95 % interval over seeds")
     alt = f"{title}. Accuracy for {sizes[0]} to {sizes[-1]} images a class: {'; '.join(sentences)}."
     return Picture(figure, alt)
+
+
+@mpl.rc_context(_STYLE)
+def lines(
+    curves: Mapping[str, ArrayLike],
+    x: Sequence[float],
+    *,
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    marks: Mapping[str, float] | None = None,
+) -> Picture:
+    """Show curves over a row of numbers; of repeated runs the mean with its 95 % interval.
+
+    Args:
+        curves: for each name, values of shape (x,), or (x, runs) for repeated runs.
+        x: the numbers on the horizontal axis, rising.
+        title: of the figure; says whether the images are simulated.
+        xlabel: what x is, with its unit.
+        ylabel: what the values are, with their unit.
+        marks: names and places of vertical lines.
+    """
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axis = figure.subplots()
+    sentences = [f"{name} at {place:.3g}" for name, place in (marks or {}).items()]
+    repeated = False
+    for number, (name, values) in enumerate(curves.items()):
+        array = np.asarray(values, float)
+        many = array.ndim == 2
+        means = array.mean(axis=1) if many else array
+        style: Any = {"color": COLOURS[number], "linestyle": LINES[number]}
+        axis.plot(x, means, label=name, marker=MARKERS[number] if many else None, **style)
+        if many:
+            _, lows, highs = np.array([mean_interval(runs) for runs in array]).T
+            axis.fill_between(x, lows, highs, alpha=0.2, color=COLOURS[number], linewidth=0)
+        repeated = repeated or many
+        sentences.append(f"{name} goes from {means[0]:.2f} to {means[-1]:.2f}")
+    for number, (name, place) in enumerate((marks or {}).items(), len(curves)):
+        axis.axvline(place, label=name, color=COLOURS[number], linestyle=LINES[number])
+    axis.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    axis.legend(loc="best", title="mean and 95 % interval" if repeated else None)
+    return Picture(figure, f"{title}. {ylabel} against {xlabel}: {'; '.join(sentences)}.")
+
+
+@mpl.rc_context(_STYLE)
+def roc_curves(
+    tests: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    *,
+    title: str,
+    points: Mapping[str, Rates] | None = None,
+) -> Picture:
+    """Show ROC curves, each with its area, and single thresholds as points on them.
+
+    Args:
+        tests: for each name (positive, scores), both of shape (n,); see measures.rates.
+        title: of the figure; says whether the images are simulated.
+        points: thresholds that deserve a mark, with what they do.
+    """
+    figure = Figure(figsize=(5.6, 5), layout="constrained")
+    axis = figure.subplots()
+    axis.plot([0, 1], [0, 1], color="grey", linestyle=":", label="guessing")
+    sentences = []
+    for number, (name, (positive, scores)) in enumerate(tests.items()):
+        area, low, high = auc(positive, scores)
+        text = f"{name}: area {area:.3f} ({low:.3f} to {high:.3f})"
+        style: Any = {"color": COLOURS[number], "linestyle": LINES[number]}
+        axis.plot(*roc(positive, scores), label=text, **style)
+        sentences.append(text)
+    for number, (name, at) in enumerate((points or {}).items(), len(tests)):
+        place = (1 - at.specificity[0], at.sensitivity[0])
+        axis.plot(*place, MARKERS[number], color=COLOURS[number], markersize=9, label=name)
+        sentences.append(f"{name}: false alarms {place[0]:.2f}, found {place[1]:.2f}")
+    axis.set(title=title, xlabel="share of false alarms (1 - specificity)",
+             ylabel="share found (sensitivity)", aspect="equal")  # fmt: skip
+    axis.legend(loc="lower right", title="area with 95 % bootstrap interval", fontsize=9)
+    return Picture(figure, f"{title}. ROC curves: {'; '.join(sentences)}.")
 
 
 @mpl.rc_context(_STYLE)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from labkit import plots
+from labkit.measures import rates
 from labkit.results import TrainingResult
 from labkit.tables import Table, html_table
 
@@ -23,6 +24,14 @@ def figures(result):
         (10, 100), title="Labels",
     )  # fmt: skip
     yield plots.confusion_matrix(result)
+    yield plots.lines(
+        {"test": [[0.5, 0.7], [0.8, 0.9]], "train": [0.6, 1.0]}, (0, 9), title="Lines",
+        xlabel="blocks", ylabel="accuracy", marks={"here": 4},
+    )  # fmt: skip
+    ill, scores = [True, True, False, False], [0.9, 0.4, 0.6, 0.1]
+    yield plots.roc_curves(
+        {"head": (ill, scores)}, title="ROC", points={"half": rates(ill, scores, 0.5)}
+    )
     yield plots.bars({"x": 0.5, "y": (0.7, 0.6, 0.8)}, title="Bars", label="accuracy")
 
 
@@ -43,10 +52,14 @@ def test_axes_are_labelled(result):
 
 
 def test_alt_text_holds_the_numbers(result):
-    _, curve, matrix, bars = figures(result)
+    _, curve, matrix, lines, roc, bars = figures(result)
     assert "transfer goes from 0.85 to 0.95" in curve.alt
     assert "1 of a named b" in matrix.alt
     assert "x 0.5" in bars.alt
+    assert "test goes from 0.60 to 0.85" in lines.alt
+    assert "here at 4" in lines.alt
+    assert "head: area 0.750" in roc.alt
+    assert "half: false alarms 0.50, found 0.50" in roc.alt
 
 
 def test_colours_differ_in_grey_or_by_shape():

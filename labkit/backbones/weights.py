@@ -43,6 +43,14 @@ def pretrained_file(info: BackboneInfo, *, include_top: bool = False) -> Path:
     return path
 
 
+def has_weights(info: BackboneInfo, *, include_top: bool = False) -> bool:
+    """Tell whether a backbone's ImageNet weights are on this machine; nothing is downloaded."""
+    if info.offline:
+        return True
+    name = info.weights["top" if include_top else "no_top"]["file"]
+    return (weights_folder() / str(name)).is_file()
+
+
 def weights_here() -> list[Path]:
     """Return the weight files that are on this machine, packaged and downloaded."""
     files = [pretrained_file(info) for info in list_backbones() if info.offline]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labkit.data.images import Pixels
-from labkit.data.pixels import PixelStore, Problem
+from labkit.data.pixels import PixelStore, Problem, keep_images
 from labkit.errors import DataError
 from labkit.tables import html_table, text_table
 
@@ -107,6 +107,19 @@ class Split:
             paths=tuple(self.paths[i] for i in chosen),
             groups=tuple(self.groups[i] for i in chosen),
         )
+
+    def with_images(self, images: Pixels) -> Split:
+        """Return the split with other pixels: a changed picture in place of each.
+
+        Args:
+            images: shape (n, size, size, 3), uint8, in the order of ``labels``.
+
+        Raises:
+            DataError: there is not one for each label, or it is no such array.
+        """
+        if len(images) != len(self):
+            raise DataError(f"{len(self)} images are needed. Received: {len(images)}.")
+        return replace(self, store=keep_images(images), rows=np.arange(len(images)))
 
     def take(self, per_class: int, *, seed: int = 0) -> Split:
         """Return ``per_class`` random images of each class.

@@ -111,6 +111,29 @@ def open_store(paths: Sequence[Path], image_size: int, *, name: str) -> PixelSto
     return PixelStore(file, image_size, rows, tuple(index["digests"]), problems)
 
 
+def keep_images(images: Pixels) -> PixelStore:
+    """Return a store of images that no file holds, such as changed ones, row by row.
+
+    Args:
+        images: shape (n, size, size, 3), RGB, 0..255, uint8.
+
+    Raises:
+        DataError: the array has another shape or type.
+        LabkitError: the disk is full.
+    """
+    square = images.ndim == 4 and images.shape[1] == images.shape[2] and images.shape[3] == 3
+    if not square or images.dtype != np.uint8:
+        raise DataError(
+            "Images are an array (n, size, size, 3) of uint8. "
+            f"Received: {images.shape} of {images.dtype}."
+        )
+    size = images.shape[1]
+    fingerprint = hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
+    file = cache_folder("pixels") / f"changed-{size}-{fingerprint[:24]}.pixels"
+    index = _read_index(file, size) or _write(file, fingerprint, lambda: enumerate(images))
+    return PixelStore(file, size, {}, tuple(index["digests"]), ())
+
+
 def _drop_old_stores(folder: Path, key: str) -> None:
     """Delete all but the last used stores of one folder and image size."""
     with contextlib.suppress(OSError):  # another process may be doing the same

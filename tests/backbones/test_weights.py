@@ -191,3 +191,15 @@ def test_the_published_checksums_are_those_that_keras_passes(info: BackboneInfo)
     for record in (info.weights["top"], info.weights["no_top"]):
         if "md5" in record:
             assert record["md5"] in source
+
+
+def test_whether_weights_are_here_is_known_without_a_download(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(monkeypatch, GOOD)
+    assert weights.has_weights(backbone_info("EfficientNetLite0"))
+    assert not weights.has_weights(network())
+    models.mkdir(parents=True)
+    (models / "net.h5").write_bytes(GOOD)
+    assert weights.has_weights(network())
+    assert server.calls == 0

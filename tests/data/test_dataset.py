@@ -95,6 +95,25 @@ def test_with_train_leaves_the_rest(tiny: Any) -> None:
     assert small.test is tiny.test
 
 
+def test_changed_pixels_leave_the_rest(tiny: Any, own_cache: Path) -> None:
+    inverted = tiny.test.with_images(255 - tiny.test.read())
+    np.testing.assert_array_equal(inverted.read([3, 1]), 255 - tiny.test.read([3, 1]))
+    assert (inverted.paths, inverted.image_size) == (tiny.test.paths, tiny.test.image_size)
+    assert not set(inverted.digests) & set(tiny.test.digests)
+    again = inverted.pick([2, 0]).with_images(tiny.test.read([2, 0]))
+    assert again.digests == [tiny.test.digests[2], tiny.test.digests[0]]
+
+
+def test_changed_pixels_of_a_wrong_number_or_kind(tiny: Any) -> None:
+    images = tiny.test.read()
+    with pytest.raises(DataError, match=r"40 images are needed\. Received: 3"):
+        tiny.test.with_images(images[:3])
+    with pytest.raises(DataError, match=r"of uint8\. Received: .* of float64"):
+        tiny.test.with_images(images / 255)
+    with pytest.raises(DataError, match=r"array \(n, size, size, 3\)"):
+        tiny.test.with_images(images[:, :4])
+
+
 def test_it_prints_as_a_table(tiny: Any, tiny_folder: Path, golden: Callable[..., None]) -> None:
     golden("dataset.txt", str(tiny).replace(str(tiny_folder), "FOLDER"))
     html = tiny._repr_html_()
