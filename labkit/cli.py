@@ -116,6 +116,41 @@ def release(
         console.print(f"{released.state:<8} {released.file}", soft_wrap=True)
 
 
+@app.command()
+def certificate(
+    grades: Annotated[Path | None, typer.Argument(help="summary.csv or gradebook.db.")] = None,
+    student: Annotated[str, typer.Option(help="The student, as in the grades.")] = "",
+    name: Annotated[str, typer.Option(help="As it is to be printed; as in the grades.")] = "",
+    key: Annotated[Path, typer.Option(help="The course's private key.")] = Path("certificate.key"),
+    out: Annotated[Path, typer.Option("-o", "--out", help="An .svg or .pdf file.")] = Path(
+        "certificate.pdf"
+    ),
+    make_key: Annotated[bool, typer.Option("--new-key", help="Only make a key.")] = False,
+) -> None:
+    """Write a signed page with what a student has reached, or make the key to sign with."""
+    from labkit.course.certificate import issue, new_key, read_grades
+
+    if make_key:
+        public = new_key(key)
+        console.print(f"Keep {key} secret and safe. Give {public} to everybody.", soft_wrap=True)
+        return
+    if grades is None or not student:
+        raise typer.BadParameter("name the grades and --student, or ask for --new-key.")
+    issue(read_grades(grades, student, name=name), key, out)
+    console.print(str(out), soft_wrap=True)
+
+
+@app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="A certificate, or its QR code's text in a file.")],
+    key: Annotated[Path | None, typer.Option(help="The course's public key.")] = None,
+) -> None:
+    """Check, without a network, that a certificate is as it was signed."""
+    from labkit.course.certificate import verify as check
+
+    console.print(str(check(file, key)), soft_wrap=True, markup=False)
+
+
 @data_app.command("list")
 def data_list() -> None:
     """List the datasets: what they are, and whether real images are here."""

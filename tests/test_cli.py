@@ -113,3 +113,23 @@ def test_the_installed_command_and_the_module_are_the_same():
     )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
+
+
+def test_a_certificate_from_key_to_verified(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "summary.csv").write_text("student,assignment,points,max_points\nana,x,2,3\n")
+    assert call(monkeypatch, "certificate", "--new-key") == 0
+    words = ("certificate", "summary.csv", "--student", "ana", "--name", "Ana [b] M", "-o", "a.svg")
+    assert call(monkeypatch, *words) == 0
+    capsys.readouterr()
+    assert call(monkeypatch, "verify", "a.svg", "--key", "certificate.pub") == 0
+    assert "Ana [b] M" in capsys.readouterr().out
+    page = tmp_path / "a.svg"
+    page.write_text(page.read_text().replace("2 of 3", "3 of 3"))
+    assert call(monkeypatch, "verify", "a.svg", "--key", "certificate.pub") == 1
+    assert "was changed after it was signed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("certificate",), ("certificate", "summary.csv"), ("verify",)])
+def test_a_certificate_of_nobody_is_wrong_usage(monkeypatch, words):
+    assert call(monkeypatch, *words) == 2

@@ -111,7 +111,7 @@ def dictionary():
 def test_words_are_spelled_right(name, dictionary):
     page = ROOT / name
     text = prose.plain(page.read_text(encoding="utf-8")) if page.is_file() else prose.prose(name)
-    words = {word.lower().removesuffix("'s") for word in re.findall(r"[A-Za-z]+(?:'[a-z]+)?", text)}
+    words = {word.lower().removesuffix("'s") for word in re.findall(r"[^\W\d_]+(?:'[a-z]+)?", text)}
     unknown = sorted(dictionary.unknown(words))
     assert not unknown, f"{name}: misspelled, or to be added to {WORDS.name}: {', '.join(unknown)}"
 
