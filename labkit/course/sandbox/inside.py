@@ -23,6 +23,13 @@ ROOM = 2.0
 TensorFlow and thread stacks reserve more than they touch."""
 
 
+def begin(limits: dict[str, float]) -> None:
+    """Confine this process and prepare its private folder."""
+    confine(limits)
+    if shared := os.environ.pop("LABKIT_SHARED_CACHE", ""):
+        link_cache(shared, os.environ["LABKIT_CACHE"])
+
+
 def confine(limits: dict[str, float]) -> None:
     """Lower this process's limits and give up every right that it could use."""
     million = 1_000_000
@@ -93,9 +100,8 @@ def run_kernel(connection_file: str) -> None:
 def main() -> None:
     """Run as the kernel's process: ``python -P -m ... CONNECTION_FILE LIMITS_AS_JSON``."""
     connection_file, limits = sys.argv[1:]
-    confine(json.loads(limits))
-    if shared := os.environ.pop("LABKIT_SHARED_CACHE", ""):
-        link_cache(shared, os.environ["LABKIT_CACHE"])
+    sys.argv = sys.argv[:1]
+    begin(json.loads(limits))
     run_kernel(connection_file)
 
 

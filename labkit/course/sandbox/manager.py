@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from labkit.course.sandbox import bubblewrap
-from labkit.course.sandbox.places import ROOT
+from labkit.course.sandbox import bubblewrap, places
 from labkit.course.sandbox.settings import VARIABLE, Ending, Isolation, Limits, Settings
 from labkit.errors import CourseError, choices
+from labkit.paths import cache_folder
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from jupyter_client.blocking.client import BlockingKernelClient
     from jupyter_client.manager import AsyncKernelManager
 
 SPEC = Path(__file__).with_name("kernelspec") / "kernel.json"
@@ -52,7 +55,40 @@ class Kernel:
                 self._ending = Ending(**json.loads(self._record.read_text(encoding="utf-8")))
         return self._ending
 
-    async def end(self) -> None:
+    def client(self, timeout: float = 60) -> BlockingKernelClient:
+        """Start the kernel and return a client with open channels, for use without nbclient.
+
+        Raises CourseError when the kernel is not ready within ``timeout`` seconds.
+        """
+        from jupyter_client.blocking.client import BlockingKernelClient
+        from jupyter_core.utils import run_sync
+
+        run_sync(self.manager.start_kernel)()
+        client = BlockingKernelClient(parent=self.manager)
+        client.load_connection_info(self.manager.get_connection_info())
+        client.start_channels()
+        try:
+            client.wait_for_ready(timeout=timeout)
+        except RuntimeError as error:
+            client.stop_channels()
+            self.kill()
+            log = self.ending.log if self.ending else ""
+            raise CourseError(f"The kernel did not start ({error}). {log}".strip()) from error
+        return client
+
+    def is_alive(self) -> bool:
+        """Whether the kernel runs."""
+        from jupyter_core.utils import run_sync
+
+        return bool(run_sync(self.manager.is_alive)())
+
+    def kill(self) -> None:
+        """End the kernel and everything that it started; returns when nothing is left."""
+        from jupyter_core.utils import run_sync
+
+        run_sync(self._end)()
+
+    async def _end(self) -> None:
         """Ask the stub to end everything; kill it when it does not."""
         from jupyter_core.utils import ensure_async
 
@@ -111,12 +147,17 @@ class Sandbox:
             )
         self._readable = tuple(str(Path(path).absolute()) for path in readable)
         self._folder: Path | None = None
+        self._warm = warm and self.isolation == "bubblewrap"
+        self._parent: subprocess.Popen[str] | None = None
         self._cleanup = contextlib.ExitStack()
 
     def __enter__(self) -> Sandbox:
         """Make the folder of the sandbox's own files."""
         made = tempfile.TemporaryDirectory(prefix="labkit-sandbox-", ignore_cleanup_errors=True)
         self._folder = Path(self._cleanup.enter_context(made))
+        if self._warm:
+            self._parent = _start_parent(self._folder / "parent")
+            self._cleanup.callback(_stop, self._parent)
         return self
 
     def __exit__(
@@ -151,23 +192,52 @@ class Sandbox:
         folder = Path(folder).absolute()
         if not folder.is_dir():
             raise CourseError(f"{folder} is not a folder: make it before a kernel works in it.")
-        from jupyter_core.utils import run_sync
-
+        self._await_parent()
         with tempfile.TemporaryDirectory(prefix="k-", dir=self._folder) as own:
             kernel = self._kernel(folder, Path(own))
             try:
                 yield kernel
             finally:
-                run_sync(kernel.end)()
+                kernel.kill()
+
+    def _await_parent(self) -> None:
+        """Wait until the warm parent is ready; without it the kernels start cold."""
+        if self._parent is None:
+            return
+        assert self._parent.stdout is not None
+        said = self._parent.stdout.read()  # one line when it is ready, or why it is not
+        self._parent.stdout.close()
+        if not said.endswith("ready\n"):
+            self._warm = False
+            self.warning = f"Kernels start one by one, which takes longer: {said.strip()[-300:]}"
+        self._parent = None
 
     def _kernel(self, folder: Path, own: Path) -> Kernel:
         settings = Settings(
             limits=self.limits, readable=self._readable, isolation=self.isolation,
-            folder=str(folder), record=str(own / "ending.json"),
+            folder=str(folder), warm=str(own.parent / "parent") if self._warm else None,
+            record=str(own / "ending.json"),
         )  # fmt: skip
         settings.save(own / "settings.json")
         manager = kernel_manager(own, {VARIABLE: str(own / "settings.json")})
         return Kernel(manager, own / "ending.json")
+
+
+def _start_parent(address: Path) -> subprocess.Popen[str]:
+    """Start the process that imports TensorFlow and forks the kernels; see ``parent``."""
+    fonts = {"MPLCONFIGDIR": str(cache_folder("matplotlib"))}
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", f"{__package__}.parent", str(address), str(os.getpid())],
+        env=places.environment(bubblewrap.PRIVATE) | fonts, cwd="/", start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 def kernel_manager(own: Path, environment: dict[str, str]) -> AsyncKernelManager:
@@ -193,6 +263,6 @@ def kernel_manager(own: Path, environment: dict[str, str]) -> AsyncKernelManager
 
 def command() -> list[str]:
     """Return the stub's command for this very labkit, safe in a student's folder."""
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+    code = f"import sys; sys.path.insert(0, {str(places.ROOT)!r})\n"
     code += "from labkit.course.sandbox.stub import main; main()"
     return [sys.executable, "-I", "-c", code, "{connection_file}"]

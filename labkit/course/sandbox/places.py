@@ -16,6 +16,9 @@ PACKAGE = Path(__file__).parents[2]
 ROOT = PACKAGE.parent
 """What has to be on the path so that labkit can be imported."""
 
+INLINE_FIGURES = "module://matplotlib_inline.backend_inline"
+"""matplotlib's backend in a kernel."""
+
 PASSED_ON = ("LANG", "LC_ALL", "TZ", "TF_CPP_MIN_LOG_LEVEL", "TQDM_DISABLE", "OMP_NUM_THREADS")
 """Variables that say nothing about the user and decide how numbers and times look."""
 
@@ -56,6 +59,8 @@ def environment(private: str) -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": values.get("TF_CPP_MIN_LOG_LEVEL", "2"),
         "KERAS_HOME": str(weights_folder().parent),
         "LABKIT_CACHE": f"{private}/cache",
+        "MPLBACKEND": INLINE_FIGURES,
+        "MPLCONFIGDIR": f"{private}/cache/matplotlib",  # its list of fonts takes seconds to make
         "LABKIT_SHARED_CACHE": str(cache_folder()),
     }
     if data := real_data_folder():

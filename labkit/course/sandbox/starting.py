@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -83,6 +86,68 @@ class Cold:
         end_all(self.processes)
 
 
+class Warm:
+    """A kernel that the warm parent forks into namespaces that bubblewrap has made.
+
+    Raises OSError when the parent does not answer.
+    """
+
+    def __init__(self, settings: Settings, folder: Path, private: Path, log: deque[str]) -> None:
+        """Make the namespaces, and ask the parent for a kernel in them."""
+        assert settings.warm is not None
+        self._parent = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._parent.connect(settings.warm)
+        self._holder = _hold_namespaces(settings, folder, private)
+        target = psutil.Process(self._holder.pid).children(recursive=True)[-1]
+        read, write = os.pipe()
+        keep_log(os.fdopen(read, errors="replace"), log)
+        handles = [os.pidfd_open(target.pid), write]
+        request = json.dumps(asdict(settings.limits)).encode()
+        socket.send_fds(self._parent, [request], handles)
+        for handle in handles:
+            os.close(handle)
+        self._kernel = psutil.Process(self._answer())
+
+    def _answer(self) -> int:
+        answer = self._parent.recv(100)
+        if not answer:
+            raise ConnectionError("the warm parent did not start a kernel")
+        return int(json.loads(answer))
+
+    def wait(self) -> int:
+        """Return the exit status that the parent tells; it is gone without one when killed."""
+        try:
+            return self._answer()
+        except OSError:
+            return -signal.SIGKILL
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the kernel with what it started, and the orphans below bubblewrap."""
+        found = list(psutil.Process().children(recursive=True))
+        with contextlib.suppress(psutil.Error):
+            found += [self._kernel, *self._kernel.children(recursive=True)]
+        return found
+
+    def kill(self) -> None:
+        """Kill until nothing is left; the namespaces take the kernel along."""
+        end_all(self.processes)
+
+
+def _hold_namespaces(settings: Settings, folder: Path, private: Path) -> subprocess.Popen[bytes]:
+    """Start bubblewrap around ``cat``, and wait until its namespaces are complete."""
+    readable = places.readable_paths(settings.readable)
+    holder = subprocess.Popen(
+        [*bubblewrap.arguments(folder, private, readable), "--", "/bin/cat"], bufsize=0,
+        start_new_session=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    holder.stdin.write(b"?")
+    if holder.stdout.read(1) != b"?":
+        raise ConnectionError("bubblewrap did not start")
+    return holder
+
+
 def end_all(processes: Callable[[], list[psutil.Process]]) -> None:
     """Kill what ``processes()`` returns until all of it is dead."""
     while left := [process for process in processes() if _alive(process)]:
@@ -117,4 +182,10 @@ def _adopt_orphans() -> None:
 def start(settings: Settings, folder: Path, private: Path, log: deque[str]) -> Started:
     """Start a kernel the way that its settings ask for."""
     (private / "tmp").mkdir()
+    if settings.warm and settings.isolation == "bubblewrap":
+        try:
+            return Warm(settings, folder, private, log)
+        except (OSError, psutil.Error, IndexError) as error:
+            log.append(f"No warm start: {error}")
+            end_all(psutil.Process().children)
     return Cold(settings, folder, private, log)

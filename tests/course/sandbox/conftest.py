@@ -20,7 +20,7 @@ LIMITS = Limits(
     memory_gb=1.5, processes=150, file_mb=20, disk_mb=40, cpu_seconds=60, output_mb=5, seconds=120
 )
 
-KINDS = {"cold": ("bubblewrap", False), "rlimits": ("rlimits", False)}
+KINDS = {"warm": ("bubblewrap", True), "cold": ("bubblewrap", False), "rlimits": ("rlimits", False)}
 
 Run = Callable[..., SimpleNamespace]
 
