@@ -20,12 +20,13 @@ class NothingRightError(AssertionError):
 
 @dataclass
 class Outcome:
-    """One check: its points, whether it was passed, and the reason if it was not."""
+    """One check: its points, whether it was passed, and the reason (hint included) if not."""
 
     text: str
     worth: float
     passed: bool
     reason: str = ""
+    hint: str = ""
 
 
 @dataclass
@@ -57,7 +58,7 @@ class Checks:
         reason = _failure(test)
         passed = reason is None
         told = " ".join(part for part in (reason, hint) if part) if not passed else ""
-        self.outcomes.append(Outcome(text, worth, passed, told))
+        self.outcomes.append(Outcome(text, worth, passed, told, hint))
 
     def points(self) -> float:
         """Show what was found and return the points.

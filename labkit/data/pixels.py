@@ -98,7 +98,7 @@ def open_store(paths: Sequence[Path], image_size: int, *, name: str) -> PixelSto
     fingerprint = _fingerprint(paths)
     key = hashlib.sha256(f"{os.path.commonpath(paths)}|{image_size}".encode()).hexdigest()[:24]
     file = cache_folder("pixels") / f"{key}-{fingerprint[:16]}.pixels"
-    index = _read_index(file, image_size)
+    index = read_index(file, image_size)
     if index is None or index["fingerprint"] != fingerprint:
         decode = partial(_decode_all, paths, image_size, name=name)
         index = _write(file, fingerprint, decode)
@@ -192,7 +192,7 @@ def _write(
     return index
 
 
-def _read_index(file: Path, image_size: int) -> dict[str, Any] | None:
+def read_index(file: Path, image_size: int) -> dict[str, Any] | None:
     """Return the index of a store, or None where there is no whole one."""
     try:
         with file.open("rb") as stream:
