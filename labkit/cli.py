@@ -151,6 +151,34 @@ def verify(
     console.print(str(check(file, key)), soft_wrap=True, markup=False)
 
 
+@app.command()
+def grade(
+    submissions: Annotated[Path, typer.Argument(help="<student>/<assignment>/<assignment>.ipynb")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the results.")] = Path(
+        "build/grades"
+    ),
+    assignment: Annotated[str | None, typer.Option(help="One only: a name, or a source.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Submissions at the same time.")] = 1,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds a cell or check may take.")] = 120,
+    memory: Annotated[float, typer.Option(min=0.5, help="GB a submission may use.")] = 4,
+    data: Annotated[Data, typer.Option(help="Which images.")] = Data.auto,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
+    require_sandbox: Annotated[
+        bool, typer.Option("--require-sandbox", help="Refuse to grade without isolation.")
+    ] = False,
+) -> None:
+    """Grade submissions in isolation: CSV files, feedback pages, an nbgrader gradebook."""
+    from labkit.course.grading.command import grade_folder
+
+    results = grade_folder(
+        submissions, out, assignment=assignment, jobs=jobs, scheduler=scheduler, seconds=timeout,
+        memory=memory, data=data.value, resume=resume, require_sandbox=require_sandbox,
+        progress=sys.stderr.isatty(), say=lambda text: console.print(text, soft_wrap=True),
+    )  # fmt: skip
+    raise typer.Exit(not results)
+
+
 @data_app.command("list")
 def data_list() -> None:
     """List the datasets: what they are, and whether real images are here."""

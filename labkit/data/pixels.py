@@ -130,7 +130,7 @@ def keep_images(images: Pixels) -> PixelStore:
     size = images.shape[1]
     fingerprint = hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
     file = cache_folder("pixels") / f"changed-{size}-{fingerprint[:24]}.pixels"
-    index = _read_index(file, size) or _write(file, fingerprint, lambda: enumerate(images))
+    index = read_index(file, size) or _write(file, fingerprint, lambda: enumerate(images))
     return PixelStore(file, size, {}, tuple(index["digests"]), ())
 
 

@@ -27,7 +27,7 @@ def _prompt(kind: str, data: bytes = b"") -> bytes:
     """Send something to the grader and return its reply."""
     from IPython import get_ipython
 
-    kernel = get_ipython().kernel  # type: ignore[no-untyped-call]
+    kernel = get_ipython().kernel
     text = base64.b64encode(data).decode()
     return base64.b64decode(kernel.raw_input(f"{_token} {kind} {text}"))
 
@@ -38,7 +38,7 @@ def keep(token: str, names: list[str]) -> None:
 
     global _token
     _token = token
-    known = get_ipython().user_ns  # type: ignore[no-untyped-call]
+    known = get_ipython().user_ns
     found = {name: known[name] for name in names if name in known}
     _prompt("kept", _message(found))
 

@@ -92,14 +92,6 @@ class Assignment:
         return bool(self._only_in_checks & _union(code.used, others))
 
     @cached_property
-    def checks_share_names(self) -> bool:
-        """Whether any cell uses something that only another check cell defines."""
-        return any(
-            self._only_in_checks & (_union(code.used, [cell]) - _union(code.defined, [cell]))
-            for cell in self._code
-        )
-
-    @cached_property
     def _code(self) -> list[Any]:
         return [cell for cell in self.source.cells if cell.cell_type == "code"]
 

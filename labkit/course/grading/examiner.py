@@ -20,9 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from labkit.checks import Checks, NothingRightError
-from labkit.course.grading.assignment import Assignment, Exercise, is_check, load_assignment
+from labkit.course.grading.assignment import (
+    Assignment,
+    Exercise,
+    is_check,
+    load_assignment,
+    settings,
+)
 from labkit.course.grading.exchange import Peer, describe, models_in
 from labkit.course.grading.wire import ExchangeError
+from labkit.errors import CourseError
 
 _TRAINING_STATE = (
     "optimizer", "loss", "compiled", "stop_training", "train_function", "test_function",
@@ -54,14 +61,14 @@ class Examiner:
         self._raised: list[dict[str, Any]] = []
 
     def prepare(self, parameters: dict[str, Any]) -> None:
-        """Run the source with its solutions."""
+        """Run the source with its solutions; its own checks have to give all points."""
         names = self._names
         for cell in self.assignment.source.cells:
             if cell.cell_type != "code":
                 continue
-            if is_check(cell) and not self.assignment.checks_share_names:
-                continue
-            run_cell(cell.source, names)
+            value = run_cell(cell.source, names)
+            if is_check(cell) and _points(value, worth := settings(cell)["points"]) < worth:
+                raise CourseError(f"{settings(cell)['grade_id']} takes points from the solution")
             if "parameters" in cell.metadata.get("tags", []):
                 names |= parameters
         self._models = [_Saved(model) for model in models_in(list(names.values()))]

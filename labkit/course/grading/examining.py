@@ -88,7 +88,7 @@ class Examining:
             for exercise, message in kept:
                 send(self._connection, {"do": "keep", "exercise": exercise}, message)
         except OSError:
-            self._lose()
+            raise self._lost() from None
 
     def check(
         self, exercise: str, session: Session, seconds: float, *, hidden: bool = True
@@ -99,7 +99,6 @@ class Examining:
             ExaminerLost: it died, or took longer than ``seconds`` beyond the calls.
         """
         assert self._connection is not None
-        lost: KernelLost | None = None
         try:
             send(self._connection, {"do": "check", "exercise": exercise, "hidden": hidden})
             end = time.monotonic() + seconds
@@ -111,11 +110,9 @@ class Examining:
                     answer = session.call(said["call"], data, self._back(end))
                     send(self._connection, {"returned": True}, answer)
                 except KernelLost as error:
-                    lost = error
-                    send(self._connection, {"lost": lost.trouble})
+                    send(self._connection, {"lost": error.trouble})
         except OSError:
-            self._lose()
-        raise AssertionError("not reached")
+            raise self._lost() from None
 
     def _back(self, end: float) -> Callable[[int, bytes], bytes]:
         """Return how a call that a student's function makes is passed to the examiner."""
@@ -135,8 +132,8 @@ class Examining:
                 return receive(self._connection)
         except (OSError, EOFError):
             pass
-        self._lose()
+        raise self._lost()
 
-    def _lose(self) -> Any:
+    def _lost(self) -> ExaminerLost:
         self.stop()
-        raise ExaminerLost
+        return ExaminerLost()

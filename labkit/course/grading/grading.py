@@ -16,7 +16,8 @@ MOST_RESTARTS = 25
 
 _MEMORY = {"MemoryError", "ResourceExhaustedError", "_ArrayMemoryError"}
 _STATUS: dict[Trouble, Status] = {
-    "timeout": "timeout", "memory": "memory", "died": "error", "output": "error",
+    "timeout": "timeout", "memory": "memory", "processes": "error", "disk": "error",
+    "output": "error", "died": "error",
 }  # fmt: skip
 
 
@@ -177,20 +178,17 @@ class Grader:
         self, exercise: Exercise, found: dict[str, Any], outcomes: tuple[CheckOutcome, ...]
     ) -> Grade:
         points, raised = found["points"], found["raised"]
-        status: Status
+        names = {str(name) for error in raised for name in error.get("names", ())}
+        status: Status = "partial" if 0 < points < exercise.points else "failed"
         if points >= exercise.points:
             status = "passed"
-        elif points > 0:
-            status = "partial"
-        else:
-            status = (
-                "error" if raised and not found["untouched"] and _all_raised(outcomes) else "failed"
-            )
-        if status != "passed" and any(_MEMORY & set(map(str, r.get("names", ()))) for r in raised):
+        elif names & _MEMORY:
             status = "memory"
-        trace = (
-            "\n".join([*map(str, raised[0].get("lines", ())), _error(raised[0])]) if raised else ""
-        )
+        elif not points and raised and not found["untouched"] and _all_raised(outcomes):
+            status = "error"
+        trace = ""
+        if raised:
+            trace = "\n".join([*map(str, raised[0].get("lines", ())), _error(raised[0])])
         reason = found["error"] or _reason(outcomes)
         return self._made(exercise, points, status, reason, outcomes, trace)
 
@@ -210,6 +208,8 @@ class Grader:
                        "loop that never ends?",
             "memory": f"{what} used more than {self.memory:g} GB of memory and was stopped.",
             "died": f"{what} ended the Python process it ran in.",
+            "processes": f"{what} started too many processes or threads and was stopped.",
+            "disk": f"{what} wrote more than a submission may and was stopped.",
             "output": f"{what} printed without end and was stopped.",
         }[trouble]  # fmt: skip
 

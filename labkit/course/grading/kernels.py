@@ -13,12 +13,22 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import zmq
 from nbformat.v4 import output_from_msg
 
-Trouble = Literal["timeout", "memory", "died", "output"]
+from labkit.errors import CourseError
+
+if TYPE_CHECKING:
+    from labkit.course.sandbox import Sandbox
+
+Trouble = Literal["timeout", "memory", "processes", "disk", "output", "died"]
+TROUBLES: dict[str, Trouble] = {
+    "memory": "memory", "processes": "processes", "disk": "disk", "output": "output",
+    "cpu": "timeout", "time": "timeout",
+}  # fmt: skip
+"""What the sandbox's reasons for ending a kernel come to; all others are "died"."""
 
 OUTPUT_LIMIT = 30_000_000
 """Bytes that a cell may show; one that shows more is stopped."""
@@ -32,20 +42,23 @@ KEPT_PICTURE = 3_000_000
 _INTERRUPT_SECONDS = 5
 _IDLE_SECONDS = 3
 _POLL_MS = 250
+START_SECONDS = 180
+"""Within which a kernel has to be ready."""
+
+
 _AGENT = '__import__("labkit.course.grading.agent", fromlist=["x"])'
 
 
 class Kernel(Protocol):
-    """A running kernel: what a sandbox gives, and what an ordinary kernel gives as well."""
+    """A running kernel."""
 
-    def client(self) -> Any:
-        """Return a blocking client whose channels are open and whose kernel is ready."""
+    client: Any
 
     def is_alive(self) -> bool:
         """Tell whether the kernel's process runs."""
 
-    def cause(self) -> str:
-        """Return why a dead kernel died: "memory", or "died" where it is not known."""
+    def cause(self) -> Trouble:
+        """Return why a dead kernel died."""
 
 
 OpenKernel = Callable[[], contextlib.AbstractContextManager[Kernel]]
@@ -105,7 +118,7 @@ class Session:
         """Start a kernel; what the last one knew is gone."""
         self.stop()
         self._kernel = self._stack.enter_context(self._open())
-        self._client = self._kernel.client()
+        self._client = self._kernel.client
 
     def stop(self) -> None:
         """Stop the kernel."""
@@ -201,9 +214,9 @@ class _Talk:
                 if self.reply is not None:
                     break  # the message that nothing follows was lost in a flood of others
                 raise KernelLost("timeout")
-            ready = dict(self.poller.poll(min(_POLL_MS, left * 1000)))
+            ready = dict(self.poller.poll(min(_POLL_MS, int(left * 1000) + 1)))
             if not ready and not self.kernel.is_alive():
-                raise KernelLost("memory" if self.kernel.cause() == "memory" else "died")
+                raise KernelLost(self.kernel.cause())
             self._read(ready)
             if self.reply is not None:
                 if self.answer is not None:
@@ -331,27 +344,41 @@ def _plain(text: str) -> str:
 
 
 @contextlib.contextmanager
-def ordinary_kernel(folder: Path) -> Iterator[Kernel]:
-    """Start a kernel without isolation, for notebooks that one trusts."""
-    from jupyter_client import KernelManager
+def sandboxed_kernel(box: Sandbox, folder: Path) -> Iterator[Kernel]:
+    """Start a kernel in a sandbox, with a folder of its own to write to."""
+    from jupyter_client.blocking.client import BlockingKernelClient
+    from jupyter_core.utils import run_sync
 
-    class Ordinary:
-        def client(self) -> Any:
-            client = manager.client()
-            client.start_channels()
-            client.wait_for_ready(timeout=120)
-            return client
+    with box.kernel(folder) as kernel:
+        run_sync(kernel.manager.start_kernel)()
+        client = BlockingKernelClient()
+        client.load_connection_info(kernel.manager.get_connection_info())
+        client.start_channels()
+        try:
+            client.wait_for_ready(timeout=START_SECONDS)
+            yield _Sandboxed(kernel, client)
+        except RuntimeError as error:  # nothing of the student's has run: it is this machine's
+            raise CourseError(f"No kernel could be started in the sandbox: {error}") from None
+        finally:
+            client.stop_channels()
 
-        def is_alive(self) -> bool:
-            return bool(manager.is_alive())
 
-        def cause(self) -> str:
-            return "died"
+class _Sandboxed:
+    """A kernel of ``labkit.course.sandbox``."""
 
-    manager = KernelManager(kernel_name="python3")
-    manager.start_kernel(cwd=str(folder))
-    try:
-        yield Ordinary()
-    finally:
-        manager.shutdown_kernel(now=True)
-        manager.cleanup_resources()
+    def __init__(self, kernel: Any, client: Any) -> None:
+        self.client = client
+        self._kernel = kernel
+
+    def is_alive(self) -> bool:
+        """Tell whether the kernel's process runs."""
+        from jupyter_core.utils import run_sync
+
+        return self._kernel.ending is None and bool(run_sync(self._kernel.manager.is_alive)())
+
+    def cause(self) -> Trouble:
+        """Return why it died, once the sandbox has said so."""
+        end = time.monotonic() + _IDLE_SECONDS
+        while self._kernel.ending is None and time.monotonic() < end:
+            time.sleep(0.05)
+        return TROUBLES.get(getattr(self._kernel.ending, "reason", ""), "died")

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 from labkit.paths import atomic_write
 
@@ -126,8 +126,8 @@ def _worst(grades: list[Grade], points: float, most: float) -> Status:
     if points >= most:
         return "passed"
     kinds = {grade.status for grade in grades}
-    loud = [status for status in ("timeout", "memory", "error") if status in kinds]
-    return cast(Status, loud[0] if loud else "partial" if points else "failed")
+    loud: list[Status] = [status for status in ("timeout", "memory", "error") if status in kinds]
+    return loud[0] if loud else "partial" if points else "failed"
 
 
 def not_graded(student: str, assignment: str, exercises: Any, status: Status, reason: str,

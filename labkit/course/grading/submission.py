@@ -6,6 +6,7 @@ moved, split, merged, duplicated or retyped, and saved by any editor.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from dataclasses import dataclass, field
@@ -132,7 +133,7 @@ def _language(metadata: Any) -> str:
     for key, name in (("kernelspec", "language"), ("language_info", "name")):
         part = metadata.get(key)
         if isinstance(part, dict) and isinstance(part.get(name), str):
-            return part[name].lower()
+            return str(part[name]).lower()
     return ""
 
 
@@ -141,14 +142,13 @@ def _clean_cell(cell: Any) -> Any:
     if isinstance(source, list):
         source = "".join(str(line) for line in source)
     source = str(source).replace("\r\n", "\n").replace("\r", "\n")
-    make = {"code": nbformat.v4.new_code_cell, "raw": nbformat.v4.new_raw_cell}.get(
-        str(cell.get("cell_type")), nbformat.v4.new_markdown_cell
-    )
     metadata = cell.get("metadata")
     kept = {}
     if isinstance(metadata, dict) and isinstance(metadata.get("nbgrader"), dict):
         kept["nbgrader"] = dict(metadata["nbgrader"])
-    return make(source, metadata=kept)
+    kind = cell.get("cell_type")
+    made = nbformat.v4.new_code_cell if kind == "code" else nbformat.v4.new_markdown_cell
+    return made(source, metadata=kept)  # type: ignore[no-untyped-call]
 
 
 def make_plan(notebook: Any, assignment: Assignment, parameters: dict[str, Any]) -> Plan:
@@ -286,7 +286,7 @@ class _Planner:
         for cell in cells:
             if settings(cell).get("grade_id") == exercise.grade_id:
                 return str(cell.source)
-        for cell, following in zip(cells, cells[1:], strict=False):
+        for cell, following in itertools.pairwise(cells):
             if exercise.name in _HEADING.findall(cell.source):
                 return str(following.source)
         return None

@@ -30,11 +30,13 @@ class Writer:
     """Turns one value into a message."""
 
     def __init__(self, peer: Peer) -> None:
+        """Begin an empty message."""
         self.peer = peer
         self.arrays: list[np.ndarray[Any, Any]] = []
         self.size = 0
 
     def message(self, value: object) -> bytes:
+        """Return the message; ExchangeError when the value is too large or too deep."""
         tree = self.tree(value, 0)
         shapes = [(array.dtype.str, array.shape) for array in self.arrays]
         header = json.dumps({"tree": tree, "arrays": shapes}).encode()
@@ -50,6 +52,7 @@ class Writer:
         return len(self.arrays) - 1
 
     def tree(self, value: Any, depth: int) -> Any:
+        """Return the node of a value that is ``depth`` levels down."""
         if depth > DEEPEST:
             raise ExchangeError(f"Lists in lists in lists, over {DEEPEST} deep, are too deep.")
         if value is None or isinstance(value, bool):

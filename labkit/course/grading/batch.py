@@ -1,0 +1,282 @@
+"""Grades many submissions: several at a time, each written as soon as it is done.
+
+Workers share nothing but the output folder. Each takes the next submission that nobody has
+taken, so the same code serves processes on one machine and a cluster with shared files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labkit.course.grading.assignment import Assignment, load_assignment
+from labkit.course.grading.folders import Submission
+from labkit.course.grading.results import Graded, read_graded
+from labkit.errors import CourseError
+
+MOST_CRASHES = 2
+"""How often a worker may die over one submission before that is given up."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a batch is graded.
+
+    Attributes:
+        seconds: that a cell, or the calls of one check, may take.
+        memory: GB that a student's kernel may use.
+        data: parameter DATA of the notebooks.
+        seed: parameter SEED of the notebooks.
+        isolation: of the sandbox: "auto", "bubblewrap" (insists on it) or "rlimits".
+        warm: whether kernels are forked from a parent that has imported TensorFlow.
+    """
+
+    seconds: float = 120
+    memory: float = 4
+    data: str = "auto"
+    seed: int = 0
+    isolation: str = "auto"
+    warm: bool = True
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters that notebooks are run with."""
+        return {"PROFILE": "smoke", "SEED": self.seed, "DATA": self.data}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Submissions, the sources that they are graded against, and where the results go."""
+
+    submissions: tuple[Submission, ...]
+    sources: dict[str, Path]
+    out: Path
+    settings: Settings
+
+    def result_file(self, submission: Submission) -> Path:
+        """Return the file of a submission's result."""
+        return self.out / "results" / submission.student / f"{submission.assignment}.json"
+
+    def graded(self) -> list[Graded]:
+        """Return all results that are there, in the order of the submissions."""
+        found = (read_graded(self.result_file(submission)) for submission in self.submissions)
+        return [graded for graded in found if graded is not None]
+
+    def left(self) -> list[Submission]:
+        """Return the submissions that have no result yet."""
+        return [s for s in self.submissions if read_graded(self.result_file(s)) is None]
+
+
+def grade_batch(
+    batch: Batch, *, jobs: int = 1, scheduler: str | None = None, progress: bool = True
+) -> list[Graded]:
+    """Grade what has no result yet; return all results.
+
+    Args:
+        batch: what is graded.
+        jobs: workers at the same time.
+        scheduler: address of a Dask scheduler; None: processes of this machine.
+        progress: whether to show a bar.
+
+    Raises:
+        CourseError: nothing can be graded here: no kernel starts, a source fails.
+    """
+    crashes: dict[Submission, int] = {}
+    with _progress(batch, progress):
+        while left := [s for s in batch.left() if crashes.get(s, 0) < MOST_CRASHES]:
+            claims = batch.out / ".claims" / secrets.token_hex(8)
+            claims.mkdir(parents=True)
+            try:
+                _work_together(batch, left, claims, min(jobs, len(left)), scheduler)
+            except _worker_deaths():
+                for submission in batch.left():
+                    if _claim_file(claims, submission, left).exists():
+                        crashes[submission] = crashes.get(submission, 0) + 1
+            finally:
+                shutil.rmtree(batch.out / ".claims", ignore_errors=True)
+    return batch.graded()
+
+
+def _work_together(
+    batch: Batch, left: list[Submission], claims: Path, jobs: int, scheduler: str | None
+) -> None:
+    import joblib
+
+    with _backend(scheduler):
+        joblib.Parallel(n_jobs=jobs)(joblib.delayed(work)(batch, left, claims) for _ in range(jobs))
+
+
+@contextlib.contextmanager
+def _backend(scheduler: str | None) -> Iterator[None]:
+    if scheduler is None:
+        yield
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise CourseError("--scheduler needs Dask: pip install 'labkit[cluster]'.") from None
+    import joblib
+
+    try:
+        client = Client(scheduler, timeout="20s")
+    except (OSError, ValueError) as error:
+        raise CourseError(f"No Dask scheduler answers at {scheduler!r}: {error}") from None
+    with client, joblib.parallel_config("dask"):
+        yield
+
+
+def _worker_deaths() -> tuple[type[BaseException], ...]:
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    return (TerminatedWorkerError,)
+
+
+def _claim_file(claims: Path, submission: Submission, among: Sequence[Submission]) -> Path:
+    return claims / str(list(among).index(submission))
+
+
+def work(batch: Batch, submissions: Sequence[Submission], claims: Path) -> None:
+    """Grade submissions that no other worker has taken, until none is left."""
+    with contextlib.ExitStack() as stack:
+        workshop = None
+        for submission in submissions:
+            if not _take(_claim_file(claims, submission, submissions)):
+                continue
+            if workshop is None:
+                workshop = stack.enter_context(Workshop(batch.sources, batch.settings))
+            workshop.grade(submission, batch.out)
+
+
+def _take(file: Path) -> bool:
+    try:
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+
+
+class Workshop:
+    """What one worker keeps from one submission to the next: a sandbox, and examiners."""
+
+    def __init__(self, sources: dict[str, Path], settings: Settings) -> None:
+        """Open nothing yet."""
+        self._sources, self._settings = sources, settings
+        self._stack = contextlib.ExitStack()
+        self._desks: dict[str, tuple[Assignment, Any]] = {}
+        self._box: Any = None
+
+    def __enter__(self) -> Workshop:
+        """Open the sandbox."""
+        from labkit.course.sandbox import Limits, Sandbox
+
+        limits = Limits(memory_gb=self._settings.memory, output_mb=1000)
+        self._box = self._stack.enter_context(
+            Sandbox(limits, isolation=self._settings.isolation, warm=self._settings.warm)  # type: ignore[arg-type]
+        )
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End everything that was started."""
+        self._stack.close()
+
+    def grade(self, submission: Submission, out: Path) -> Graded:
+        """Grade one submission and write what came of it."""
+        from labkit.course.grading.record import write_record
+
+        graded, notebook, runs = self.look_at(submission)
+        write_record(graded, notebook, runs, self._desk(submission.assignment)[0], out)
+        return graded
+
+    def look_at(self, submission: Submission, *, hidden: bool = True) -> tuple[Graded, Any, Any]:
+        """Return a submission's grades, its notebook and what its cells showed."""
+        from labkit.course.grading.grading import Grader
+        from labkit.course.grading.results import not_graded, summed_up
+        from labkit.course.grading.submission import SubmissionError, make_plan, read_submission
+
+        started = time.perf_counter()
+        assignment, examining = self._desk(submission.assignment)
+        try:
+            notebook = read_submission(submission.file, submission.folder)
+        except SubmissionError as error:
+            status = "error" if submission.file.exists() else "missing"
+            return not_graded(
+                submission.student, submission.assignment, assignment.exercises, status,  # type: ignore[arg-type]
+                str(error), time.perf_counter() - started,
+            ), None, {}  # fmt: skip
+        plan = make_plan(notebook, assignment, self._settings.parameters)
+        examining.start()
+        with self._folder() as folder:
+            grader = Grader(
+                plan, assignment, examining, lambda: self._kernel(folder),
+                seconds=self._settings.seconds, memory=self._settings.memory, hidden=hidden,
+            )  # fmt: skip
+            grades = grader.grades()
+        graded = summed_up(submission.student, submission.assignment, grades,
+                           time.perf_counter() - started, plan.notes)  # fmt: skip
+        return graded, plan.notebook, grader.runs
+
+    @contextlib.contextmanager
+    def _folder(self) -> Iterator[Path]:
+        made = tempfile.TemporaryDirectory(prefix="labkit-grade-", ignore_cleanup_errors=True)
+        with made as folder:
+            yield Path(folder)
+
+    def _kernel(self, folder: Path) -> Any:
+        """Start a kernel in an emptied folder."""
+        from labkit.course.grading.kernels import sandboxed_kernel
+
+        for path in folder.iterdir():
+            shutil.rmtree(path, ignore_errors=True)
+            path.unlink(missing_ok=True) if not path.is_dir() or path.is_symlink() else None
+        return sandboxed_kernel(self._box, folder)
+
+    def _desk(self, name: str) -> tuple[Assignment, Any]:
+        """Return an assignment and its examiner; one examiner is kept at a time."""
+        from labkit.course.grading.examining import Examining
+
+        if name not in self._desks:
+            for _, examining in self._desks.values():
+                examining.stop()
+            self._desks.clear()
+            file = self._sources[name]
+            examining = self._stack.enter_context(Examining(file, self._settings.parameters))
+            self._desks[name] = (load_assignment(file), examining)
+        return self._desks[name]
+
+
+@contextlib.contextmanager
+def _progress(batch: Batch, shown: bool) -> Iterator[None]:
+    """Show how many results are there, and how long the rest will take at that pace."""
+    from tqdm.auto import tqdm
+
+    done = threading.Event()
+    before = len(batch.submissions) - len(batch.left())
+    # The pace is that of the last minutes: the first result has waited for the preparation.
+    bar = tqdm(total=len(batch.submissions), initial=before, desc="grading", unit="submission",
+               disable=None if shown else True, smoothing=0.1)  # fmt: skip
+
+    def watch() -> None:
+        seen = set(batch.submissions) - set(batch.left())
+        while not done.wait(1):
+            new = [s for s in batch.submissions if s not in seen and batch.result_file(s).exists()]
+            seen.update(new)
+            bar.update(len(new))
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        bar.update(len(batch.submissions) - len(batch.left()) - bar.n)
+        bar.close()
