@@ -36,14 +36,19 @@ learning_rate = 1e-4
 
 CHECKS = {
     "scale": """checks = Checks("scale", 2)
-checks.check("white is 1", 1, lambda: same(scale(np.full((2, 2), 255)), np.ones((2, 2)), "White"), hint="Divide.")
+white = np.full((2, 2), 255)
+checks.check("white is 1", 1, lambda: same(scale(white), np.ones((2, 2)), "White"), hint="Divide.")
 ### BEGIN HIDDEN TESTS
-secret_pixels = np.array([[0, 51], [102, 204]])
-checks.check("grey is between", 1, lambda: same(scale(secret_pixels), secret_pixels / 255, "Grey", tolerance=1e-6))
+secret = np.array([[0, 51], [102, 204]])
+checks.check(
+    "grey is between", 1, lambda: same(scale(secret), secret / 255, "Grey", tolerance=1e-6)
+)
 ### END HIDDEN TESTS
 checks.points()""",
     "head": """checks = Checks("head", 3)
-checks.check("one output a class", 1, lambda: same(tuple(head(8, 3).output_shape), (None, 3), "The shape"))
+checks.check(
+    "one output a class", 1, lambda: same(head(8, 3).output_shape, (None, 3), "The shape")
+)
 ### BEGIN HIDDEN TESTS
 
 
@@ -57,7 +62,7 @@ def secret_training():
     model.compile("sgd", "sparse_categorical_crossentropy")
     before = model.get_weights()[0].copy()
     model.fit(np.eye(3), np.array([0, 1, 0]), verbose=0)
-    assert not np.array_equal(before, model.get_weights()[0]), "The weights do not move in training."
+    assert not np.array_equal(before, model.get_weights()[0]), "The weights do not move."
 
 
 checks.check("the outputs are probabilities", 1, secret_sums)

@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import zmq
 from nbformat.v4 import output_from_msg
 
-from labkit.errors import CourseError
-
 if TYPE_CHECKING:
     from labkit.course.sandbox import Sandbox
 
@@ -345,20 +343,14 @@ def _plain(text: str) -> str:
 
 @contextlib.contextmanager
 def sandboxed_kernel(box: Sandbox, folder: Path) -> Iterator[Kernel]:
-    """Start a kernel in a sandbox, with a folder of its own to write to."""
-    from jupyter_client.blocking.client import BlockingKernelClient
-    from jupyter_core.utils import run_sync
+    """Start a kernel in a sandbox, with a folder of its own to write to.
 
+    Raises CourseError when it does not start: nothing of the student's has run by then.
+    """
     with box.kernel(folder) as kernel:
-        run_sync(kernel.manager.start_kernel)()
-        client = BlockingKernelClient()
-        client.load_connection_info(kernel.manager.get_connection_info())
-        client.start_channels()
+        client = kernel.client(timeout=START_SECONDS)
         try:
-            client.wait_for_ready(timeout=START_SECONDS)
             yield _Sandboxed(kernel, client)
-        except RuntimeError as error:  # nothing of the student's has run: it is this machine's
-            raise CourseError(f"No kernel could be started in the sandbox: {error}") from None
         finally:
             client.stop_channels()
 
@@ -372,9 +364,7 @@ class _Sandboxed:
 
     def is_alive(self) -> bool:
         """Tell whether the kernel's process runs."""
-        from jupyter_core.utils import run_sync
-
-        return self._kernel.ending is None and bool(run_sync(self._kernel.manager.is_alive)())
+        return self._kernel.ending is None and bool(self._kernel.is_alive())
 
     def cause(self) -> Trouble:
         """Return why it died, once the sandbox has said so."""
