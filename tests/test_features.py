@@ -71,6 +71,13 @@ def test_of_a_classifier_the_base_is_taken(small_net: Net, tiny: Any, own_cache:
     np.testing.assert_array_equal(of_base.array, of_model.array)
 
 
+def test_training_a_head_finds_them(small_net: Net, tiny: Any, own_cache: Path) -> None:
+    model = labkit.build_classifier(small_net(), 2)
+    labkit.freeze(model)
+    labkit.train(model, tiny, epochs=1)
+    assert extract_features(model, tiny.validation).cached == len(tiny.validation)
+
+
 def test_frozen_or_not_they_are_the_same(small_net: Net, tiny: Any, own_cache: Path) -> None:
     base = small_net()
     extract_features(base, tiny.test)
