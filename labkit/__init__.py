@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from labkit import plots as plots
+    from labkit import widgets as widgets
     from labkit.activations import feature_maps as feature_maps
     from labkit.anatomy import block_names as block_names
     from labkit.backbones.catalogue import BackboneInfo as BackboneInfo
@@ -71,7 +72,7 @@ _HOME = {
     "feature_maps": "activations",
 }
 
-_MODULES = ("plots",)
+_MODULES = ("plots", "widgets")
 
 __all__ = [*_HOME, *_MODULES]
 

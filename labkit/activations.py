@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.anatomy import anatomy
-from labkit.engine import keras, tf
+from labkit.engine import keras
 from labkit.gradcam import as_images
 
 Maps = NDArray[np.float32]
@@ -36,17 +36,6 @@ def feature_maps(model: keras.Model, image: ArrayLike) -> dict[str, Maps]:
     pixels = as_images(image, parts.base)[:1]
     ends = {b.name: b.end.output for b in parts.blocks if len(b.end.output.shape) == 4}
     if model not in _READY:
-        network = keras.Model(parts.base.inputs[0], list(ends.values()))
-        _READY[model] = tf.function(lambda x: network(x, training=False))
-    outputs = _READY[model](tf.constant(pixels))
+        _READY[model] = keras.Model(parts.base.inputs[0], list(ends.values()))
+    outputs = _READY[model](pixels, training=False)
     return {name: output.numpy()[0] for name, output in zip(ends, outputs, strict=True)}
-
-
-def strongest_channels(maps: Maps, count: int = 16) -> NDArray[np.int64]:
-    """Return the numbers of the channels whose activation varies most over the picture.
-
-    A channel that is the same everywhere shows nothing, however high it is.
-    """
-    spread = np.asarray(maps).std(axis=(0, 1))
-    order: Any = np.argsort(-spread, kind="stable")[:count]
-    return np.asarray(order, np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from labkit.anatomy import all_layers
@@ -63,9 +64,9 @@ def count_parameters(model: keras.Model) -> ParameterCount:
     """
     if not getattr(model, "built", False):
         raise ModelError("The model is not built yet, so it has no parameters to count.")
-    total = _numbers(model.weights)
-    trainable = _numbers(model.trainable_weights)
-    statistics = _numbers(
+    total = numbers_in(model.weights)
+    trainable = numbers_in(model.trainable_weights)
+    statistics = numbers_in(
         weight
         for layer in all_layers(model.layers)
         if isinstance(layer, keras.layers.BatchNormalization)
@@ -74,7 +75,7 @@ def count_parameters(model: keras.Model) -> ParameterCount:
     return ParameterCount(total, trainable, total - trainable, statistics)
 
 
-def _numbers(weights: object) -> int:
+def numbers_in(weights: object) -> int:
+    """Return how many numbers some weights hold; one that comes twice counts once."""
     unique = {id(weight): weight for weight in weights}  # type: ignore[attr-defined]
-    sizes = (int(keras.ops.size(weight)) for weight in unique.values())
-    return sum(sizes)
+    return sum(math.prod(weight.shape) for weight in unique.values())

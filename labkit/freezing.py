@@ -8,6 +8,7 @@ later. Unfrozen blocks keep their BatchNorm layers frozen unless asked: in Keras
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Literal, get_args
 
 from labkit.anatomy import Anatomy, Block, all_layers, anatomy, holds_weights
@@ -29,19 +30,41 @@ def freeze(model: keras.Model) -> None:
     _set(model, top=0, batch_norm=False)
 
 
-def unfreeze(model: keras.Model, *, top: int | None = None, batch_norm: bool = False) -> None:
-    """Make blocks trainable, counted from the output; all others are frozen.
+def unfreeze(
+    model: keras.Model,
+    *,
+    top: int | None = None,
+    batch_norm: bool = False,
+    blocks: Collection[str] | None = None,
+) -> None:
+    """Make blocks trainable, counted from the output or by name; all others are frozen.
 
     Args:
         model: a classifier or a bare backbone.
         top: the number of blocks that train; None: all of them.
         batch_norm: True also trains the BatchNorm layers of these blocks, and lets their
             statistics move. Right only when training from scratch or on much data.
+        blocks: in place of ``top``, the names of the blocks that train, as ``block_names``
+            gives them.
 
     Raises:
-        ModelError: ``top`` is not a number of blocks that the model has.
+        ModelError: ``top`` or ``blocks`` is not what the model has.
     """
-    _set(model, top, batch_norm)
+    if blocks is None:
+        _set(model, top, batch_norm)
+    else:
+        _set_blocks(model, _numbers_of(model, top, blocks), batch_norm)
+
+
+def _numbers_of(model: keras.Model, top: int | None, blocks: Collection[str]) -> set[int]:
+    names = [block.name for block in anatomy(model).blocks]
+    unknown = sorted(set(blocks) - set(names))
+    if top is not None or isinstance(blocks, str) or unknown:
+        raise ModelError(
+            f"blocks is a list of names out of {choices(names)}, and comes in place of top. "
+            f"Received: blocks={blocks!r}, top={top!r}."
+        )
+    return {number for number, name in enumerate(names) if name in blocks}
 
 
 def set_strategy(
@@ -110,8 +133,7 @@ def _is_trained(block: Block) -> bool:
 
 
 def _set(model: keras.Model, top: int | None, batch_norm: bool) -> None:
-    parts = anatomy(model)
-    blocks = parts.blocks
+    blocks = anatomy(model).blocks
     if top is None:
         top = len(blocks)
     if not isinstance(top, int) or isinstance(top, bool) or not 0 <= top <= len(blocks):
@@ -119,12 +141,18 @@ def _set(model: keras.Model, top: int | None, batch_norm: bool) -> None:
             f"top is a number of blocks from 0 to {len(blocks)} "
             f"({choices(block.name for block in blocks)}). Received: {top!r}."
         )
+    _set_blocks(model, set(range(len(blocks) - top, len(blocks))), batch_norm)
+
+
+def _set_blocks(model: keras.Model, trained: set[int], batch_norm: bool) -> None:
+    """Make the blocks of these numbers, counted from the input, trainable, and no others."""
+    parts = anatomy(model)
     model.trainable = True
     parts.base.trainable = True
-    for number, block in enumerate(reversed(blocks)):
+    for number, block in enumerate(parts.blocks):
         for layer in block.layers:
-            layer.trainable = number < top
-    if top == 0 and (parts.nested or not parts.head):
+            layer.trainable = number in trained
+    if not trained and (parts.nested or not parts.head):
         parts.base.trainable = False
     if not batch_norm:
         for layer in all_layers(parts.base.layers):

@@ -17,6 +17,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
 from labkit.data.images import Pixels
 from labkit.measures import Rates, auc, roc
@@ -49,12 +50,21 @@ class Picture:
 
     figure: Figure
     alt: str
+    photographs: bool = False
 
     def png(self) -> bytes:
-        """Return the figure as the bytes of a PNG file."""
+        """Return the figure as the bytes of a PNG file.
+
+        Without photographs in it, it has 256 colours and a third of the size.
+        """
         stream = io.BytesIO()
         self.figure.savefig(stream, format="png", bbox_inches="tight")
-        return stream.getvalue()
+        if self.photographs:
+            return stream.getvalue()
+        small = io.BytesIO()
+        image = Image.open(stream).convert("RGB")
+        image.quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
+        return small.getvalue()
 
     def _repr_html_(self) -> str:
         data = base64.b64encode(self.png()).decode()
@@ -78,7 +88,8 @@ def picture_grid(images: Pixels, titles: Sequence[str], *, title: str, columns: 
     for axis, image, text in zip(axes, images, titles, strict=False):
         axis.imshow(image)
         axis.set_title(text, fontsize=8, loc="center")
-    return Picture(figure, f"{title}. {len(images)} pictures: {', '.join(titles)}.")
+    alt = f"{title}. {len(images)} pictures: {', '.join(titles)}."
+    return Picture(figure, alt, photographs=True)
 
 
 @mpl.rc_context(_STYLE)
@@ -192,6 +203,66 @@ def roc_curves(
 
 
 @mpl.rc_context(_STYLE)
+def learning_curves(result: TrainingResult) -> Picture:
+    """Show loss and accuracy after each epoch, on the training and on the validation images."""
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    sentences = []
+    for axis, measure in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
+        for place, (key, name) in enumerate(
+            ((measure, "training images"), (f"val_{measure}", "validation images"))
+        ):
+            values = result.history.get(key, [])
+            axis.plot(range(1, len(values) + 1), values, label=name, color=COLOURS[place],
+                      marker=MARKERS[place], linestyle=LINES[place], markersize=4)  # fmt: skip
+            if values:
+                sentences.append(
+                    f"{measure} on {name} goes from {values[0]:.2f} to {values[-1]:.2f}"
+                )
+        axis.set(xlabel="epoch", ylabel=measure)
+    axis.legend()
+    figure.suptitle(result.title, x=0.01, ha="left", fontsize=11)
+    return Picture(figure, f"Learning curves, {result.title}: {'; '.join(sentences)}.")
+
+
+@mpl.rc_context(_STYLE)
+def forgetting_curves(
+    panels: Mapping[str, Mapping[str, ArrayLike]],
+    steps: Sequence[int],
+    *,
+    title: str,
+    order: Sequence[str] = (),
+) -> Picture:
+    """Show measures of the new and of the old task over training steps, a panel a measure.
+
+    Args:
+        panels: for each measure, by learning rate, values of shape (steps, seeds), 0..1.
+        steps: after which training steps it was measured.
+        title: of the figure; says whether the images are simulated.
+        order: all learning rates, so that one keeps its colour whichever are shown.
+    """
+    figure = Figure(figsize=(3.1 * len(panels), 3.4), layout="constrained")
+    sentences = []
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axis, (measure, rates) in zip(axes, panels.items(), strict=True):
+        for rate, values in rates.items():
+            place = list(order or rates).index(rate)
+            runs = np.asarray(values)
+            axis.plot(range(len(steps)), runs.mean(axis=1), label=rate, color=COLOURS[place],
+                      marker=MARKERS[place], linestyle=LINES[place], markersize=5)  # fmt: skip
+            axis.fill_between(range(len(steps)), runs.min(axis=1), runs.max(axis=1), alpha=0.2,
+                              color=COLOURS[place], linewidth=0)  # fmt: skip
+            means = runs.mean(axis=1)
+            sentences.append(f"{measure}, rate {rate}: {means[0]:.2f} to {means[-1]:.2f}")
+        axis.set_title(measure, fontsize=9)
+        axis.set_xticks(range(len(steps)), [str(step) for step in steps])
+        axis.set(xlabel="training steps", ylim=(-0.03, 1.03))
+    axes[0].set_ylabel("share of the images")
+    axes[-1].legend(title="learning rate", fontsize=8, title_fontsize=8)
+    figure.suptitle(f"{title}: mean and range over seeds", x=0.01, ha="left", fontsize=10)
+    return Picture(figure, f"{title}. {'; '.join(sentences)}.")
+
+
+@mpl.rc_context(_STYLE)
 def confusion_matrix(result: TrainingResult) -> Picture:
     """Show how many test images of each class were given which name."""
     counts = result.confusion
@@ -242,9 +313,60 @@ def _interval_of(value: float | tuple[float, float, float]) -> tuple[float, floa
     return value if isinstance(value, tuple) else (value, float("nan"), float("nan"))
 
 
+@mpl.rc_context(_STYLE)
+def feature_map_grid(maps: NDArray[np.float32], *, title: str, count: int = 16) -> Picture:
+    """Show the channels (height, width, channels) that vary most, bright where they are high."""
+    chosen = strongest_channels(maps, count)
+    columns = min(4, len(chosen))
+    rows = -(-len(chosen) // columns)
+    figure = Figure(figsize=(1.3 * columns, 1.5 * rows + 0.4), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, channel in zip(axes, chosen, strict=False):
+        axis.imshow(maps[..., channel], cmap="cividis")
+        axis.set_title(f"channel {channel}", fontsize=8, loc="center")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+    numbers = ", ".join(str(channel) for channel in chosen)
+    alt = f"{title}. The {len(chosen)} maps that vary most over the picture: channels {numbers}."
+    return Picture(figure, alt)
+
+
+@mpl.rc_context(_STYLE)
+def feature_map_overview(
+    maps: Mapping[str, NDArray[np.float32]], *, title: str, count: int = 4
+) -> Picture:
+    """Show a row a block, input to output, with the channels that vary most."""
+    figure = Figure(figsize=(1.2 * count + 1.6, 1.15 * len(maps) + 0.4), layout="constrained")
+    axes = figure.subplots(len(maps), count, squeeze=False)
+    for row, (name, found) in zip(axes, maps.items(), strict=True):
+        for axis in row:
+            axis.set_axis_off()
+        for axis, channel in zip(row, strongest_channels(found, count), strict=False):
+            axis.imshow(found[..., channel], cmap="cividis")
+        label = f"{name}\n{found.shape[0]} x {found.shape[1]}"
+        row[0].text(-0.1, 0.5, label, transform=row[0].transAxes, ha="right", va="center",
+                    fontsize=8)  # fmt: skip
+    figure.suptitle(f"{title}: feature maps, input to output", x=0.01, ha="left", fontsize=10)
+    shapes = ", ".join(f"{name} {m.shape[0]} x {m.shape[1]}" for name, m in maps.items())
+    return Picture(
+        figure, f"{title}: the {count} feature maps of each block that vary most: {shapes}."
+    )
+
+
 def most_confidently_wrong(result: TrainingResult, count: int = 8) -> NDArray[np.int64]:
     """Return the numbers of the wrongly named test images, the surest first."""
     wrong = np.flatnonzero(result.predictions != result.labels)
     sureness = result.scores.max(axis=1)[wrong]
     chosen: Any = wrong[np.argsort(-sureness, kind="stable")][:count]
     return np.asarray(chosen, np.int64)
+
+
+def strongest_channels(maps: NDArray[np.float32], count: int = 16) -> NDArray[np.int64]:
+    """Return the numbers of the channels whose activation varies most over the picture.
+
+    A channel that is the same everywhere shows nothing, however high it is.
+    """
+    spread = np.asarray(maps).std(axis=(0, 1))
+    order: Any = np.argsort(-spread, kind="stable")[:count]
+    return np.asarray(order, np.int64)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import labkit
-from labkit.activations import feature_maps, strongest_channels
+from labkit.activations import feature_maps
+from labkit.plots import strongest_channels
 from labkit.engine import keras
 from labkit.errors import DataError
 

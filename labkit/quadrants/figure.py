@@ -1,4 +1,4 @@
-"""Draws a comparison: a panel a dataset, the strategies that lead in colour."""
+"""Draws where a dataset lies in the quadrants, and a comparison of strategies on datasets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from labkit.plots import COLOURS, Picture
+from labkit.quadrants.advice import LARGE, QUADRANTS, Advice
 from labkit.results import mean_interval
 
 if TYPE_CHECKING:
@@ -75,3 +76,35 @@ def _panel(axis: Any, comparison: Comparison, dataset: str) -> str:
     axis.set_title(f"{dataset}\n", fontsize=11, fontweight="bold")
     axis.text(0, 1.03, headline, transform=axis.transAxes, fontsize=9, color=COLOURS[2])
     return f"{dataset}: {', '.join(told)}; {headline}."
+
+
+@mpl.rc_context(STYLE)
+def quadrant_map(advice: Advice) -> Picture:
+    """Show the four quadrants of size and similarity, and where a dataset lies in them."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axis = figure.subplots()
+    sizes = {"small": (1.0, LARGE), "large": (LARGE, 1e5)}
+    for (size, similar), (number, strategy, _) in QUADRANTS.items():
+        low, high = sizes[size]
+        here = number == advice.quadrant
+        axis.fill_between([0.5, 1] if similar else [0, 0.5], low, high, linewidth=0,
+                          color="#DCEBF7" if here else "#F4F4F4")  # fmt: skip
+        axis.text(0.75 if similar else 0.25, np.sqrt(low * high), f"{number}: {strategy}",
+                  ha="center", va="center", fontsize=11, alpha=1 if here else 0.65,
+                  fontweight="bold" if here else "normal")  # fmt: skip
+    left, right = advice.interval
+    point = min(max(advice.per_class, 1), 9e4)
+    error = [[advice.similarity - left], [right - advice.similarity]]
+    axis.errorbar(advice.similarity, point, xerr=error, fmt="o", color=COLOURS[1], capsize=5,
+                  markersize=9, linewidth=2)  # fmt: skip
+    axis.axhline(LARGE, color="#666666", linewidth=1)
+    axis.axvline(0.5, color="#666666", linewidth=1)
+    axis.set(yscale="log", xlim=(0, 1), ylim=(1, 1e5), ylabel="training images a class",
+             xlabel="similarity to what the network knows", title=advice.title)  # fmt: skip
+    axis.grid(False)
+    width = f", interval {left:.2f} to {right:.2f}" if right > left else ""
+    alt = (
+        f"Four quadrants. {advice.title}: {advice.per_class:,} images a class, similarity "
+        f"{advice.similarity:.2f}{width}, lies in quadrant {advice.quadrant}, {advice.strategy}."
+    )
+    return Picture(figure, alt)
