@@ -50,20 +50,19 @@ class Picture:
 
     figure: Figure
     alt: str
-    photographs: bool = False
+    colours: int = 256
 
     def png(self) -> bytes:
-        """Return the figure as the bytes of a PNG file.
-
-        Without photographs in it, it has 256 colours and a third of the size.
-        """
+        """Return the figure as the bytes of a PNG file, with its number of colours (0: all)."""
         stream = io.BytesIO()
         self.figure.savefig(stream, format="png", bbox_inches="tight")
-        if self.photographs:
+        if not self.colours:
             return stream.getvalue()
         small = io.BytesIO()
         image = Image.open(stream).convert("RGB")
-        image.quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
+        image.quantize(self.colours, dither=Image.Dither.NONE).save(
+            small, format="png", optimize=True
+        )
         return small.getvalue()
 
     def _repr_html_(self) -> str:
@@ -89,7 +88,7 @@ def picture_grid(images: Pixels, titles: Sequence[str], *, title: str, columns: 
         axis.imshow(image)
         axis.set_title(text, fontsize=8, loc="center")
     alt = f"{title}. {len(images)} pictures: {', '.join(titles)}."
-    return Picture(figure, alt, photographs=True)
+    return Picture(figure, alt, colours=0)
 
 
 @mpl.rc_context(_STYLE)
@@ -329,7 +328,7 @@ def feature_map_grid(maps: NDArray[np.float32], *, title: str, count: int = 16) 
     figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     numbers = ", ".join(str(channel) for channel in chosen)
     alt = f"{title}. The {len(chosen)} maps that vary most over the picture: channels {numbers}."
-    return Picture(figure, alt)
+    return Picture(figure, alt, colours=32)
 
 
 @mpl.rc_context(_STYLE)
@@ -349,9 +348,8 @@ def feature_map_overview(
                     fontsize=8)  # fmt: skip
     figure.suptitle(f"{title}: feature maps, input to output", x=0.01, ha="left", fontsize=10)
     shapes = ", ".join(f"{name} {m.shape[0]} x {m.shape[1]}" for name, m in maps.items())
-    return Picture(
-        figure, f"{title}: the {count} feature maps of each block that vary most: {shapes}."
-    )
+    alt = f"{title}: the {count} feature maps of each block that vary most: {shapes}."
+    return Picture(figure, alt, colours=32)
 
 
 def most_confidently_wrong(result: TrainingResult, count: int = 8) -> NDArray[np.int64]:

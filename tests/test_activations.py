@@ -5,9 +5,9 @@ import pytest
 
 import labkit
 from labkit.activations import feature_maps
-from labkit.plots import strongest_channels
 from labkit.engine import keras
 from labkit.errors import DataError
+from labkit.plots import strongest_channels
 
 
 def test_maps_are_what_the_layers_give(small_net):
