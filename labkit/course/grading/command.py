@@ -9,6 +9,8 @@ from pathlib import Path
 from labkit.course.grading.batch import Batch, Settings, grade_batch
 from labkit.course.grading.csvs import write_tables
 from labkit.course.grading.folders import claim, describe_sources, find_submissions
+from labkit.course.grading.gradebook import write_gradebook
+from labkit.course.grading.similarity import write_similarity
 from labkit.course.run import find_notebooks
 
 
@@ -51,6 +53,8 @@ def grade_folder(
     batch = Batch(tuple(found), used, out.resolve(), settings)
     results = grade_batch(batch, jobs=jobs, scheduler=scheduler, progress=progress)
     write_tables(results, batch.out)
+    write_gradebook(results, used, batch.out)
+    write_similarity(results, used, batch.out)
     _sum_up(batch, len(results), say)
     return len(results) == len(found)
 

@@ -57,6 +57,7 @@ class Grader:
         self._lost: dict[str, Trouble] = {}
         self._kept = _Kept()
         self._starts = 0
+        self._careful = False
 
     def grades(self) -> list[Grade]:
         """Run the notebook and return a grade for each exercise."""
@@ -79,9 +80,14 @@ class Grader:
         if step.place in self._skipped:
             return True
         run = self._session.run(step.source)
+        if self._careful and self._session.running and not run.trouble:
+            run.trouble = self._session.settle()
         self.runs[step.place] = run
-        if run.trouble:
+        if run.trouble in ("timeout", "output") or (run.trouble and self._careful):
             self._skipped[step.place] = run.trouble
+        elif run.trouble:
+            # A cell may have done it that was over by then: look again, cell by cell.
+            self._careful = True
         if self._session.running and step.after:
             self._session.run(step.after)
         return self._session.running and all(self._keep(name) for name in step.answers)
@@ -101,7 +107,9 @@ class Grader:
         try:
             message = self._session.keep(list(exercise.names))
         except KernelLost as lost:
-            self._lost[name] = lost.trouble
+            if self._careful:
+                self._lost[name] = lost.trouble
+            self._careful = True
             return False
         self._kept.messages.append((name, message))
         return True

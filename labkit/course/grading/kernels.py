@@ -39,6 +39,7 @@ KEPT_PICTURE = 3_000_000
 
 _INTERRUPT_SECONDS = 5
 _IDLE_SECONDS = 3
+_SETTLE_SECONDS = 1.0
 _POLL_MS = 250
 START_SECONDS = 180
 """Within which a kernel has to be ready."""
@@ -134,7 +135,23 @@ class Session:
             return done
         if reply.get("status") == "error" and not done.error:
             done.error = _one_line(reply.get("ename"), reply.get("evalue"))
+        payload = reply.get("payload")
+        if isinstance(payload, list) and any("ask_exit" in str(part) for part in payload):
+            done.trouble = "died"  # it ends after this cell
+            self.stop()
         return done
+
+    def settle(self) -> Trouble | None:
+        """Wait a little; return why the kernel died in the meantime, if it did."""
+        assert self._kernel is not None
+        end = time.monotonic() + _SETTLE_SECONDS
+        while time.monotonic() < end:
+            if not self._kernel.is_alive():
+                cause = self._kernel.cause()
+                self.stop()
+                return cause
+            time.sleep(_SETTLE_SECONDS / 5)
+        return None
 
     def keep(self, names: list[str]) -> bytes:
         """Return the message of what some names stand for now; KernelLost when there is none."""

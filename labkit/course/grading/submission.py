@@ -71,7 +71,7 @@ def read_submission(file: Path, folder: Path) -> Any:
     Raises:
         SubmissionError: it cannot be read as a Python notebook.
     """
-    if file.is_symlink() or not file.resolve().is_relative_to(folder.resolve()):
+    if file.is_symlink() or folder.is_symlink():
         raise SubmissionError("The notebook is a link to another place, not a file.")
     if file.is_dir():
         raise SubmissionError("There is a folder where the notebook should be.")
