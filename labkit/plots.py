@@ -134,6 +134,8 @@ def lines(
     xlabel: str,
     ylabel: str,
     marks: Mapping[str, float] | None = None,
+    ticks: Sequence[str] = (),
+    log: bool = False,
 ) -> Picture:
     """Show curves over a row of numbers; of repeated runs the mean with its 95 % interval.
 
@@ -144,6 +146,8 @@ def lines(
         xlabel: what x is, with its unit.
         ylabel: what the values are, with their unit.
         marks: names and places of vertical lines.
+        ticks: a name for each x in place of its number.
+        log: whether the horizontal axis is logarithmic.
     """
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axis = figure.subplots()
@@ -162,7 +166,9 @@ def lines(
         sentences.append(f"{name} goes from {means[0]:.2f} to {means[-1]:.2f}")
     for number, (name, place) in enumerate((marks or {}).items(), len(curves)):
         axis.axvline(place, label=name, color=COLOURS[number], linestyle=LINES[number])
-    axis.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    axis.set(title=title, xlabel=xlabel, ylabel=ylabel, xscale="log" if log else "linear")
+    if ticks:
+        axis.set_xticks(list(x), ticks)
     axis.legend(loc="best", title="mean and 95 % interval" if repeated else None)
     return Picture(figure, f"{title}. {ylabel} against {xlabel}: {'; '.join(sentences)}.")
 

@@ -75,3 +75,13 @@ def test_table_is_escaped_and_aligned():
     assert "&lt;b&gt;" in html_table([("<b>", 1)], header=("x", "y"), caption="c")
     assert "<caption>c</caption>" in html_table([("a", 1)], caption="c")
     assert str(Table({"n": (1, 100), "x": ("a", "bb")})) == "n     x\n1     a\n100  bb"
+
+
+def test_lines_with_names_on_the_axis_and_with_a_logarithmic_one():
+    named = plots.lines({"a": [0.1, 0.2]}, (0, 1), title="T", xlabel="block", ylabel="y",
+                        ticks=("stem", "top"))  # fmt: skip
+    axis = named.figure.axes[0]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["stem", "top"]
+    assert axis.get_xscale() == "linear"
+    steep = plots.lines({"a": [1, 2]}, (1e-5, 1), title="T", xlabel="rate", ylabel="y", log=True)
+    assert steep.figure.axes[0].get_xscale() == "log"

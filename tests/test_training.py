@@ -173,17 +173,55 @@ def test_the_rate_goes_with_the_strategy(
     small_net: Net, tiny: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[float] = []
-    adam = keras.optimizers.Adam
+    restart = training.Step.restart
 
-    def watch(rate: float) -> Any:
-        seen.append(rate)
-        return adam(rate)
+    def watch(step: training.Step, groups: Any, seed: int) -> None:
+        restart(step, groups, seed)
+        seen.append(float(step.optimizers[0].learning_rate.numpy()))
 
-    monkeypatch.setattr(keras.optimizers, "Adam", watch)
+    monkeypatch.setattr(training.Step, "restart", watch)
     for strategy in ("frozen", "partial", "full"):
         labkit.train(prepared(small_net, strategy), tiny, epochs=1)
     labkit.train(prepared(small_net, "frozen"), tiny, epochs=1, learning_rate=0.5)
-    assert seen == [3e-3, 1e-4, 1e-4, 0.5]
+    assert seen == pytest.approx([3e-3, 1e-4, 1e-4, 0.5])
+
+
+@pytest.mark.parametrize("strategy", ["frozen", "partial", "full"])
+def test_a_kept_part_trains_as_a_new_one_does(small_net: Net, tiny: Any, strategy: Any) -> None:
+    """Traced once, used for other weights, labels and numbers of images."""
+    kept: training.Kept = {}
+    model = prepared(small_net, strategy)
+    start = model.get_weights()
+    few = tiny.with_train(tiny.train.take(8))
+    training.train_unseen(model, few, epochs=1, learning_rate=0.01, kept=kept)
+    model.set_weights(start)
+    job, history = training.train_unseen(model, tiny, epochs=2, learning_rate=1e-3, kept=kept)
+    fresh, expected = training.train_unseen(
+        prepared(small_net, strategy), tiny, epochs=2, learning_rate=1e-3
+    )
+    np.testing.assert_allclose(history["loss"], expected["loss"], atol=1e-4)
+    np.testing.assert_allclose(job.predict(job.test), fresh.predict(fresh.test), atol=1e-3)
+    assert len(kept) == 1
+
+
+def test_what_became_trainable_is_not_taken_from_what_was_kept(small_net: Net, tiny: Any) -> None:
+    kept: training.Kept = {}
+    model = prepared(small_net, "frozen")
+    training.train_unseen(model, tiny, epochs=1, kept=kept)
+    labkit.unfreeze(model, top=2)
+    before = values(model)
+    training.train_unseen(model, tiny, epochs=1, learning_rate=1e-3, kept=kept)
+    assert {"conv2"} <= moved(model, before)
+    assert len(kept) == 2
+
+
+def test_an_epoch_of_several_passes_has_more_steps() -> None:
+    numbers = np.random.default_rng(0)
+    assert training._batches(50, 1, numbers).shape == (1, 32)
+    batches = training._batches(50, 6, numbers)
+    assert batches.shape == (9, 32)
+    assert np.bincount(batches.ravel()).max() <= 6
+    assert training._batches(6, 3, numbers).shape == (3, 6)
 
 
 def test_few_images_make_one_small_batch(small_net: Net, tiny: Any) -> None:
