@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lab check bench clean
+.PHONY: run test nbval lab check bench clean
 .DEFAULT_GOAL := run
 
 run: .venv/course.done
@@ -10,6 +10,9 @@ run: .venv/course.done
 
 test: .venv/tests.done check
 	$(BIN)/python -m pytest
+	$(MAKE) nbval
+
+nbval: .venv/tests.done
 	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=1200 notebooks
 
 check: .venv/tests.done

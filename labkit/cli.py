@@ -52,7 +52,9 @@ def _options(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    gpu: Annotated[bool, typer.Option("--gpu", help="A GPU is needed: fail without one.")] = False,
+) -> None:
     """Say what this machine has, and what to do about what is missing."""
     from labkit.doctor import examine
 
@@ -63,7 +65,8 @@ def doctor() -> None:
     for finding in findings:
         table.add_row(finding.thing, marks[finding.state], finding.found, finding.remedy)
     console.print(table)
-    raise typer.Exit(any(finding.state == "missing" for finding in findings))
+    no_gpu = gpu and not any(f.thing == "GPU" and f.state == "good" for f in findings)
+    raise typer.Exit(no_gpu or any(finding.state == "missing" for finding in findings))
 
 
 @app.command()

@@ -6,6 +6,7 @@ from PIL import Image
 
 import labkit
 from labkit import cli
+from labkit.doctor import Finding
 
 
 def call(monkeypatch, *words):
@@ -97,6 +98,14 @@ def test_doctor_finds_nothing_missing_here(monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert "EfficientNetLite0" in shown
     assert "simulated images are used" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize(("state", "status"), [("good", 0), ("note", 1)])
+def test_doctor_fails_without_a_gpu_where_one_is_needed(monkeypatch, state, status):
+    found = [Finding("memory", "good", "8 GB"), Finding("GPU", state, "none")]
+    monkeypatch.setattr("labkit.doctor.examine", lambda: found)
+    assert call(monkeypatch, "doctor", "--gpu") == status
+    assert call(monkeypatch, "doctor") == 0
 
 
 def test_doctor_says_what_is_wrong(monkeypatch, capsys, tmp_path):
