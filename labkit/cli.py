@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from labkit.errors import LabkitError
@@ -152,6 +153,27 @@ def verify(
     from labkit.course.certificate import verify as check
 
     console.print(str(check(file, key)), soft_wrap=True, markup=False)
+
+
+@app.command()
+def check(
+    notebook: Annotated[Path, typer.Argument(help="A notebook of the course, with your answers.")],
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds a cell may take.")] = 120,
+    memory: Annotated[float, typer.Option(min=0.5, help="GB that it may use.")] = 4,
+    data: Annotated[Data, typer.Option(help="Which images.")] = Data.auto,
+) -> None:
+    """Run a student's notebook in the grader's sandbox and say what its checks say."""
+    from labkit.course.grading.batch import Settings
+    from labkit.course.grading.feedback import WORDS
+    from labkit.course.grading.selfcheck import check_notebook
+
+    graded = check_notebook(notebook, Settings(timeout, memory, data.value))
+    table = Table("exercise", "", "points", "why", box=None)
+    for one in graded.grades:
+        points = f"{one.points:g} of {one.max_points:g}"
+        table.add_row(escape(one.exercise), WORDS[one.status], points, escape(one.reason))
+    console.print(table)
+    raise typer.Exit(graded.status != "passed")
 
 
 @app.command()

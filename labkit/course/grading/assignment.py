@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -45,10 +46,9 @@ class Exercise:
         parts = re.split(r"(?m)^\s*### (?:BEGIN|END) HIDDEN TESTS.*$", self.check)
         return "".join(parts[::2])
 
-    def marked_check(self, hidden: bool = True) -> str:
-        """Return the check with calls of ``__mark__`` where hidden tests begin and end."""
-        if not hidden:
-            return self.visible_check
+    @cached_property
+    def marked_check(self) -> str:
+        """The check with calls of ``__mark__`` where hidden tests begin and end."""
         return _HIDDEN.sub(lambda m: f"{m[1]}__mark__({m[2] == 'BEGIN'})", self.check)
 
 
@@ -123,7 +123,7 @@ def load_assignment(file: Path) -> Assignment:
     from labkit.course.release import student_version
 
     source = read_notebook(file)
-    exercises = tuple(_exercises(source.cells))
+    exercises = tuple(find_exercises(source.cells))
     if not exercises:
         raise CourseError(f"{file} has no graded cells: is it an instructor's source?")
     names = [exercise.name for exercise in exercises]
@@ -135,7 +135,7 @@ def load_assignment(file: Path) -> Assignment:
     return Assignment(file.stem, source, released, exercises, cells)
 
 
-def _exercises(cells: list[Any]) -> Any:
+def find_exercises(cells: list[Any]) -> Iterator[Exercise]:
     """Yield the exercises; the solutions that a check belongs to stand before it."""
     open_solutions: list[Any] = []
     for cell in cells:

@@ -19,8 +19,21 @@ from pathlib import Path
 from typing import Any
 
 from labkit.course.grading.assignment import Assignment, load_assignment
+from labkit.course.grading.examining import Examining
 from labkit.course.grading.folders import Submission
-from labkit.course.grading.results import Graded, read_graded
+from labkit.course.grading.grading import Examiner, Grader
+from labkit.course.grading.kernels import CellRun, sandboxed_kernel
+from labkit.course.grading.record import write_record
+from labkit.course.grading.results import (
+    Grade,
+    Graded,
+    Status,
+    not_graded,
+    read_graded,
+    summed_up,
+)  # fmt: skip
+from labkit.course.grading.submission import Plan, SubmissionError, make_plan, read_submission
+from labkit.course.sandbox import Limits, Sandbox
 from labkit.errors import CourseError
 
 MOST_CRASHES = 2
@@ -171,13 +184,11 @@ class Workshop:
         """Open nothing yet."""
         self._sources, self._settings = sources, settings
         self._stack = contextlib.ExitStack()
-        self._desks: dict[str, tuple[Assignment, Any]] = {}
+        self._desks: dict[str, tuple[Assignment, Examining]] = {}
         self._box: Any = None
 
     def __enter__(self) -> Workshop:
         """Open the sandbox."""
-        from labkit.course.sandbox import Limits, Sandbox
-
         limits = Limits(memory_gb=self._settings.memory, output_mb=1000)
         self._box = self._stack.enter_context(
             Sandbox(limits, isolation=self._settings.isolation, warm=self._settings.warm)  # type: ignore[arg-type]
@@ -190,39 +201,39 @@ class Workshop:
 
     def grade(self, submission: Submission, out: Path) -> Graded:
         """Grade one submission and write what came of it."""
-        from labkit.course.grading.record import write_record
-
         graded, notebook, runs = self.look_at(submission)
         write_record(graded, notebook, runs, self._desk(submission.assignment)[0], out)
         return graded
 
-    def look_at(self, submission: Submission, *, hidden: bool = True) -> tuple[Graded, Any, Any]:
+    def look_at(self, submission: Submission) -> tuple[Graded, Any, dict[int, CellRun]]:
         """Return a submission's grades, its notebook and what its cells showed."""
-        from labkit.course.grading.grading import Grader
-        from labkit.course.grading.results import not_graded, summed_up
-        from labkit.course.grading.submission import SubmissionError, make_plan, read_submission
-
         started = time.perf_counter()
         assignment, examining = self._desk(submission.assignment)
         try:
             notebook = read_submission(submission.file, submission.folder)
         except SubmissionError as error:
-            status = "error" if submission.file.exists() else "missing"
+            status: Status = "error" if submission.file.exists() else "missing"
             return not_graded(
-                submission.student, submission.assignment, assignment.exercises, status,  # type: ignore[arg-type]
+                submission.student, submission.assignment, assignment.exercises, status,
                 str(error), time.perf_counter() - started,
             ), None, {}  # fmt: skip
         plan = make_plan(notebook, assignment, self._settings.parameters)
         examining.start()
+        grades, runs = self.run(plan, assignment, examining)
+        graded = summed_up(submission.student, submission.assignment, grades,
+                           time.perf_counter() - started, plan.notes)  # fmt: skip
+        return graded, plan.notebook, runs
+
+    def run(
+        self, plan: Plan, assignment: Assignment, examining: Examiner
+    ) -> tuple[list[Grade], dict[int, CellRun]]:
+        """Run what a plan says in the sandbox; return the grades, and what cells showed."""
         with self._folder() as folder:
             grader = Grader(
                 plan, assignment, examining, lambda: self._kernel(folder),
-                seconds=self._settings.seconds, memory=self._settings.memory, hidden=hidden,
+                seconds=self._settings.seconds, memory=self._settings.memory,
             )  # fmt: skip
-            grades = grader.grades()
-        graded = summed_up(submission.student, submission.assignment, grades,
-                           time.perf_counter() - started, plan.notes)  # fmt: skip
-        return graded, plan.notebook, grader.runs
+            return grader.grades(), grader.runs
 
     @contextlib.contextmanager
     def _folder(self) -> Iterator[Path]:
@@ -232,17 +243,13 @@ class Workshop:
 
     def _kernel(self, folder: Path) -> Any:
         """Start a kernel in an emptied folder."""
-        from labkit.course.grading.kernels import sandboxed_kernel
-
         for path in folder.iterdir():
             shutil.rmtree(path, ignore_errors=True)
             path.unlink(missing_ok=True) if not path.is_dir() or path.is_symlink() else None
         return sandboxed_kernel(self._box, folder)
 
-    def _desk(self, name: str) -> tuple[Assignment, Any]:
+    def _desk(self, name: str) -> tuple[Assignment, Examining]:
         """Return an assignment and its examiner; one examiner is kept at a time."""
-        from labkit.course.grading.examining import Examining
-
         if name not in self._desks:
             for _, examining in self._desks.values():
                 examining.stop()

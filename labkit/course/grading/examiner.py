@@ -87,7 +87,7 @@ class Examiner:
             self._answers[exercise] = {}
             self._raised.append(describe(error))
 
-    def check(self, name: str, hidden: bool) -> dict[str, Any]:
+    def check(self, name: str) -> dict[str, Any]:
         """Run the checks of an exercise on a student's answer; return what came of it."""
         exercise = self.exercises[name]
         names = _own_copy(self._names)
@@ -101,18 +101,16 @@ class Examiner:
         self._raised = []
         _seed()
         try:
-            return self._judge(exercise, names, marks, hidden)
+            return self._judge(exercise, names, marks)
         finally:
             for saved in self._models:
                 saved.restore()
 
-    def _judge(
-        self, exercise: Exercise, names: dict[str, Any], marks: Any, hidden: bool
-    ) -> dict[str, Any]:
+    def _judge(self, exercise: Exercise, names: dict[str, Any], marks: Any) -> dict[str, Any]:
         found: dict[str, Any] = {"points": 0.0, "trouble": "", "error": "", "untouched": False}
         before = set(map(id, _checks(names)))
         try:
-            value = run_cell(exercise.marked_check(hidden), names)
+            value = run_cell(exercise.marked_check, names)
             found["points"] = _points(value, exercise.points)
         except CallLost as lost:
             found["trouble"] = str(lost)
@@ -202,7 +200,8 @@ def _describe(checks: list[Checks], marks: list[tuple[int, bool]]) -> list[dict[
         inside = [begins for start, begins in marks if start <= place]
         found.append({
             "text": outcome.text, "worth": outcome.worth, "passed": outcome.passed,
-            "reason": outcome.reason[:600], "hint": outcome.hint if not outcome.passed else "",
+            "reason": outcome.reason.removesuffix(outcome.hint)[:600],
+            "hint": "" if outcome.passed else outcome.hint,
             "hidden": bool(inside and inside[-1]),
         })  # fmt: skip
     return found
@@ -302,7 +301,7 @@ def _serve(examiner: Examiner, connection: Connection, order: Any, data: bytes) 
     elif order["do"] == "keep":
         examiner.keep(order["exercise"], data)
     else:
-        send(connection, {"checked": examiner.check(order["exercise"], order["hidden"])})
+        send(connection, {"checked": examiner.check(order["exercise"])})
 
 
 if __name__ == "__main__":

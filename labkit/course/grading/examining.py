@@ -90,9 +90,7 @@ class Examining:
         except OSError:
             raise self._lost() from None
 
-    def check(
-        self, exercise: str, session: Session, seconds: float, *, hidden: bool = True
-    ) -> dict[str, Any]:
+    def check(self, exercise: str, session: Session, seconds: float) -> dict[str, Any]:
         """Have an exercise checked; calls of the student's functions go to the session.
 
         Raises:
@@ -100,7 +98,7 @@ class Examining:
         """
         assert self._connection is not None
         try:
-            send(self._connection, {"do": "check", "exercise": exercise, "hidden": hidden})
+            send(self._connection, {"do": "check", "exercise": exercise})
             end = time.monotonic() + seconds
             while True:
                 said, data = self._receive(end - time.monotonic())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from labkit.course.grading.assignment import Assignment, Exercise
-from labkit.course.grading.examining import ExaminerLost, Examining
+from labkit.course.grading.examining import ExaminerLost
 from labkit.course.grading.kernels import CellRun, KernelLost, OpenKernel, Session, Trouble
 from labkit.course.grading.results import CheckOutcome, Grade, Status
 from labkit.course.grading.submission import Plan, Step
@@ -31,6 +31,19 @@ class _Kept:
         return any(name == exercise for name, _ in self.messages)
 
 
+class Examiner(Protocol):
+    """Judges answers: an examiner process, or the checks in the student's own notebook."""
+
+    def start(self) -> None:
+        """Be ready."""
+
+    def begin(self, kept: list[tuple[str, bytes]]) -> None:
+        """Take what a new kernel has handed out, by exercise."""
+
+    def check(self, exercise: str, session: Session, seconds: float) -> dict[str, Any]:
+        """Return what came of an exercise's checks."""
+
+
 class Grader:
     """Grades the exercises of one submission.
 
@@ -41,16 +54,15 @@ class Grader:
         open_kernel: starts a kernel for the student's code.
         seconds: that a cell, or the calls of one check, may take.
         memory: GB that the kernel may use, for what is said to the student.
-        hidden: False runs the visible checks only.
     """
 
     def __init__(
-        self, plan: Plan, assignment: Assignment, examining: Examining, open_kernel: OpenKernel,
-        *, seconds: float, memory: float, hidden: bool = True,
+        self, plan: Plan, assignment: Assignment, examining: Examiner, open_kernel: OpenKernel,
+        *, seconds: float, memory: float,
     ) -> None:  # fmt: skip
         """Prepare; nothing is run yet."""
         self.plan, self.assignment, self.examining = plan, assignment, examining
-        self.seconds, self.memory, self.hidden = seconds, memory, hidden
+        self.seconds, self.memory = seconds, memory
         self.runs: dict[int, CellRun] = {}
         self._session = Session(open_kernel, seconds)
         self._skipped: dict[int, Trouble] = {}
@@ -166,9 +178,7 @@ class Grader:
 
     def _checked(self, exercise: Exercise) -> Grade:
         try:
-            found = self.examining.check(
-                exercise.name, self._session, 2 * self.seconds, hidden=self.hidden
-            )
+            found = self.examining.check(exercise.name, self._session, 2 * self.seconds)
         except ExaminerLost:
             self._session.stop()
             self.examining.start()

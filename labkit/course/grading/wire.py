@@ -18,6 +18,7 @@ LONGEST_ITERATOR = 10_000
 RECORDS = {
     f"{module}.{name}"
     for module, names in {
+        "labkit.checks": ("Checks", "Outcome"),
         "labkit.results": ("TrainingResult",),
         "labkit.counting": ("ParameterCount",),
         "labkit.features": ("Features",),
