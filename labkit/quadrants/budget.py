@@ -37,10 +37,26 @@ def seconds_of_tasks(tasks: Sequence[Task]) -> list[float]:
                 _seconds_an_image(anatomy(task.backbone).base),
                 _seconds_an_image(small),
             )
-    return [
-        sum(_seconds(task, strategy, *speeds[task.dataset.image_size]) for strategy in left)
-        for task, left in zip(tasks, pending, strict=True)
-    ]
+    traced: set[tuple[str, int, Contender]] = set()
+    sums = []
+    for task, left in zip(tasks, pending, strict=True):
+        seconds = 0.0
+        for strategy in left:
+            seconds += _seconds(task, strategy, *speeds[task.dataset.image_size])
+            seconds += _tracing(task, strategy, traced)
+        sums.append(seconds)
+    return sums
+
+
+def _tracing(task: Task, strategy: Contender, traced: set[tuple[str, int, Contender]]) -> float:
+    """Return what tracing takes, once for networks of one kind; note that it was done."""
+    network = (task.network, len(task.dataset.classes), strategy)
+    if network in traced:
+        return 0.0
+    traced.add(network)
+    times = len(task.settings.tops) if strategy == "partial" else 1
+    whole = strategy == "scratch" and task.settings.scratch == "same"
+    return times * TRACING["full" if whole else strategy]
 
 
 def _seconds(task: Task, strategy: Contender, image: float, small: float) -> float:
@@ -48,20 +64,19 @@ def _seconds(task: Task, strategy: Contender, image: float, small: float) -> flo
     data, settings = task.prepared(), task.settings
     train, validation, test = len(data.train), len(data.validation), len(data.test)
     once = (train + validation + test) * image
-    epoch = (BACKWARD * train + validation) * image
-    epochs, trace = settings.epochs_of(strategy), TRACING[strategy]
+    epoch = (BACKWARD * settings.passes_of(train) * train + validation) * image
+    epochs = settings.epochs_of(strategy)
     if strategy == "frozen":
-        return trace + once
-    if strategy == "scratch" and settings.scratch == "small":
-        return trace + epochs * epoch * small / image + test * small
+        return once
     if strategy == "scratch":
-        return TRACING["full"] + epochs * epoch + test * image
+        share = small / image if settings.scratch == "small" else 1.0
+        return (epochs * epoch + test * image) * share
     if strategy == "full":
-        return len(settings.candidates("full")) * (trace + epochs * epoch) + test * image
+        return len(settings.candidates("full")) * epochs * epoch + test * image
     shares = [
         _share(task.backbone, int(choice["top"])) for choice in settings.candidates("partial")
     ]
-    return sum(trace + (1 - share) * once + epochs * share * epoch for share in shares)
+    return sum((1 - share) * once + epochs * share * epoch for share in shares)
 
 
 def _share(backbone: keras.Model, top: int) -> float:

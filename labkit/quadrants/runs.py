@@ -6,7 +6,6 @@ go on from the head that frozen ended with. The test split is looked at once a r
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import time
@@ -28,15 +27,20 @@ from labkit.freezing import default_top, set_strategy, unfreeze
 from labkit.heads import build_classifier
 from labkit.paths import atomic_write, cache_folder
 from labkit.quadrants.memory import PeakMemory
-from labkit.training import Job, judge, train_unseen
+from labkit.training import BATCH_SIZE, Job, Kept, judge, train_unseen
 
 Contender = Literal["frozen", "partial", "full", "scratch"]
 CONTENDERS: tuple[Contender, ...] = get_args(Contender)
+ORDER: tuple[Contender, ...] = ("scratch", "frozen", "partial", "full")
 Scratch = Literal["small", "same"]
 Head = list[Any]
 
 LOOKED_AT = 200
 """Validation images that early stopping looks at after each epoch, at the most."""
+
+LEAST_STEPS = 8
+"""Training steps between two looks at the validation images, at the least: with few images
+an epoch of a comparison goes through them several times."""
 
 SCRATCH_RATE = 1e-3
 FROZEN_RATE = 3e-3
@@ -65,6 +69,10 @@ class Settings:
         """Return the most epochs that a strategy may take."""
         return self.epochs * {"frozen": 5, "scratch": 4}.get(strategy, 1)
 
+    def passes_of(self, images: int) -> int:
+        """Return how often an epoch goes through so many training images."""
+        return max(1, -(-LEAST_STEPS * BATCH_SIZE // images))
+
     def patience_of(self, strategy: Contender) -> int:
         """Return after how many epochs without progress a strategy stops: a third, 4 at least."""
         return max(4, -(-self.epochs_of(strategy) // 3))
@@ -78,7 +86,7 @@ class Settings:
 
     def that_decide(self, strategy: Contender) -> dict[str, Any]:
         """Return the settings that a strategy's result depends on."""
-        common: dict[str, Any] = {"epochs": self.epochs}
+        common: dict[str, Any] = {"epochs": self.epochs, "steps": LEAST_STEPS}
         if strategy == "scratch":
             return {**common, "scratch": self.scratch}
         return common if strategy == "frozen" else {**common, "of": self.candidates(strategy)}
@@ -96,9 +104,11 @@ class Run:
         validation: accuracy on the validation images at the weights that were kept.
         n_train: training images.
         n_test: test images.
-        seconds: all choices and the look at the test split included.
-        memory_mb: the most that the process held while it ran, TensorFlow and what earlier
-            runs of the process left included.
+        seconds: wall time, all choices and the look at the test split included.
+        cpu_seconds: processor time of all threads for the same; other programs on the machine
+            change it less.
+        memory_mb: the most that the process held while it ran, TensorFlow, the networks and
+            what earlier runs of the process left included.
         choices: what the validation split chose.
         images: digest of the training images in their order: equal within a seed.
         start: digest of the head that the run began with; "" for scratch.
@@ -112,6 +122,7 @@ class Run:
     n_train: int
     n_test: int
     seconds: float
+    cpu_seconds: float
     memory_mb: float
     choices: dict[str, float]
     images: str
@@ -166,8 +177,12 @@ class Task:
             stream.write(json.dumps(asdict(run), indent=1).encode())
 
     def pending(self) -> list[Contender]:
-        """Return the strategies that are not finished, frozen first: others start from it."""
-        return [s for s in CONTENDERS if s in self.strategies and self.finished(s) is None]
+        """Return the strategies that are not finished, in the order in which they are run.
+
+        Others start from frozen. Each needs more memory than those before, so that none is
+        taken to need what another one has left.
+        """
+        return [s for s in ORDER if s in self.strategies and self.finished(s) is None]
 
 
 def run_task(task: Task) -> list[Run]:
@@ -183,7 +198,7 @@ def run_pending(task: Task) -> Iterator[Run]:
     bench = None
     for strategy in task.pending():
         with _without_retracing_warnings():
-            bench = bench or _Bench(task)
+            bench = bench or _Bench(task, _networks_for(task))
             run = bench.run(strategy)
         task.keep(run)
         yield run
@@ -220,21 +235,71 @@ def default_tops(backbone: keras.Model) -> tuple[int, ...]:
     return (top - 1, top) if top > 1 else (top,)
 
 
-class _Bench:
-    """One seed's images, and a copy of the backbone that strategies train one after another."""
+class _Networks:
+    """A copy of the backbone, and all that was traced for it: one seed after another uses them."""
 
     def __init__(self, task: Task) -> None:
-        self.task, self.data = task, task.prepared()
-        base = keras.models.clone_model(anatomy(task.backbone).base)
-        base.set_weights(anatomy(task.backbone).base.get_weights())
-        self.base, self.pretrained = base, base.get_weights()
-        self.model = build_classifier(base, len(self.data.classes), seed=task.seed)
-        self.first_head: Head = self.head.get_weights()
-        self.frozen_head: Head | None = None
+        original = anatomy(task.backbone).base
+        self.base = keras.models.clone_model(original)
+        self.base.set_weights(original.get_weights())
+        self.pretrained = self.base.get_weights()
+        self.model = build_classifier(self.base, len(task.dataset.classes))
+        self.scratch: Any = None
+        self.kept: Kept = {}
 
-    @property
-    def head(self) -> Any:
-        return self.model.get_layer("probabilities")
+    def set_back(self, head: Head) -> None:
+        """Give the backbone its pretrained weights, and the head these."""
+        self.base.set_weights(self.pretrained)
+        _head_of(self.model).set_weights(head)
+
+    def first_head(self, seed: int) -> Head:
+        """Return the weights that a head starts from."""
+        fresh = build_classifier(self.base, self.model.output_shape[-1], seed=seed)
+        return list(_head_of(fresh).get_weights())
+
+    def from_scratch(self, kind: Scratch, seed: int) -> Any:
+        """Return a network with random weights, BatchNorm in training included."""
+        size, classes = self.model.input_shape[1], self.model.output_shape[-1]
+        if kind == "small":
+            fresh = build_small_cnn(classes, image_size=size, seed=seed)
+        else:
+            keras.utils.set_random_seed(seed)
+            fresh = build_classifier(_with_quick_norms(self.base), classes, seed=seed)
+            unfreeze(fresh, batch_norm=True)
+        if self.scratch is None:
+            self.scratch = fresh
+        self.scratch.set_weights(fresh.get_weights())
+        return self.scratch
+
+
+_NETWORKS: dict[tuple[object, ...], _Networks] = {}
+"""The networks of the last task. Tracing them takes longer than training on few images."""
+
+
+def _networks_for(task: Task) -> _Networks:
+    key = (task.network, len(task.dataset.classes), task.settings.scratch)
+    if key not in _NETWORKS:
+        _NETWORKS.clear()
+        _NETWORKS[key] = _Networks(task)
+    return _NETWORKS[key]
+
+
+def _with_quick_norms(base: Any) -> Any:
+    """Return a copy with random weights whose BatchNorm statistics follow within few steps."""
+    copy = keras.models.clone_model(base)
+    for layer in copy.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = SCRATCH_MOMENTUM
+    return copy
+
+
+class _Bench:
+    """One seed's images, on which strategies train the same networks one after another."""
+
+    def __init__(self, task: Task, networks: _Networks) -> None:
+        self.task, self.data, self.networks = task, task.prepared(), networks
+        self.first_head = networks.first_head(task.seed)
+        self.frozen_head: Head | None = None
 
     def run(self, strategy: Contender) -> Run:
         """Train a strategy, look at the test split, and return what came out."""
@@ -244,8 +309,7 @@ class _Bench:
         }  # fmt: skip
         if strategy in ("partial", "full") and self.frozen_head is None:
             self._frozen()  # a resumed seed; its features are in the cache
-        gc.collect()  # traced functions of earlier runs hang in cycles
-        started = time.perf_counter()
+        started, processor = time.perf_counter(), time.process_time()
         with PeakMemory() as memory:
             job, choices, start = ways[strategy]()
             _, validation = _judged(job, "validation")
@@ -253,45 +317,35 @@ class _Bench:
         return Run(
             self.task.name, strategy, self.task.seed, accuracy, validation,
             len(self.data.train), len(self.data.test), time.perf_counter() - started,
-            memory.peak_mb, choices, _digest_of(self.data.train), start,
+            time.process_time() - processor, memory.peak_mb, choices,
+            _digest_of(self.data.train), start,
         )  # fmt: skip
 
     def _frozen(self) -> tuple[Job, dict[str, float], str]:
-        self._set_back(self.first_head)
-        set_strategy(self.model, "frozen")
-        job = self._train(self.model, "frozen", FROZEN_RATE)
-        self.frozen_head = self.head.get_weights()
+        self.networks.set_back(self.first_head)
+        set_strategy(self.networks.model, "frozen")
+        job = self._train(self.networks.model, "frozen", FROZEN_RATE)
+        self.frozen_head = _head_of(self.networks.model).get_weights()
         return job, {}, _digest(self.first_head)
 
     def _tuned(self, strategy: Literal["partial", "full"]) -> tuple[Job, dict[str, float], str]:
         """Train with each candidate; go back to the one that the validation images prefer."""
         kept: tuple[Any, ...] | None = None
-        head = self.frozen_head or self.first_head
+        head, model = self.frozen_head or self.first_head, self.networks.model
         for choice in self.task.settings.candidates(strategy):
-            self._set_back(head)
-            set_strategy(self.model, strategy, top=choice.get("top"))  # type: ignore[arg-type]
-            job = self._train(self.model, strategy, choice["learning_rate"])
+            self.networks.set_back(head)
+            set_strategy(model, strategy, top=choice.get("top"))  # type: ignore[arg-type]
+            job = self._train(model, strategy, choice["learning_rate"])
             loss, accuracy = _judged(job, "validation")
             if kept is None or (accuracy, -loss) > kept[0]:
-                kept = ((accuracy, -loss), job, choice, self.model.get_weights())
+                kept = ((accuracy, -loss), job, choice, model.get_weights())
         assert kept is not None
         _, job, choice, weights = kept
-        self.model.set_weights(weights)
+        model.set_weights(weights)
         return job, choice, _digest(head)
 
     def _scratch(self) -> tuple[Job, dict[str, float], str]:
-        classes, seed = len(self.data.classes), self.task.seed
-        if self.task.settings.scratch == "small":
-            size = self.data.image_size
-            model = build_small_cnn(classes, image_size=size, seed=seed)
-        else:
-            keras.utils.set_random_seed(seed)
-            base = keras.models.clone_model(self.base)
-            for layer in base.layers:
-                if isinstance(layer, keras.layers.BatchNormalization):
-                    layer.momentum = SCRATCH_MOMENTUM
-            model = build_classifier(base, classes, seed=seed)
-            unfreeze(model, batch_norm=True)
+        model = self.networks.from_scratch(self.task.settings.scratch, self.task.seed)
         return self._train(model, "scratch", SCRATCH_RATE), {}, ""
 
     def _train(self, model: Any, strategy: Contender, rate: float) -> Job:
@@ -299,12 +353,13 @@ class _Bench:
         job, _ = train_unseen(
             model, self.data, learning_rate=rate, seed=self.task.seed,
             epochs=settings.epochs_of(strategy), patience=settings.patience_of(strategy),
+            passes=settings.passes_of(len(self.data.train)), kept=self.networks.kept,
         )  # fmt: skip
         return job
 
-    def _set_back(self, head: Head) -> None:
-        self.base.set_weights(self.pretrained)
-        self.head.set_weights(head)
+
+def _head_of(model: Any) -> Any:
+    return model.get_layer("probabilities")
 
 
 def _judged(job: Job, split: Literal["validation", "test"]) -> tuple[float, float]:

@@ -191,6 +191,43 @@ def test_two_processes_give_the_same_numbers(kept: Any, own_cache: Path) -> None
         )
 
 
+@pytest.mark.slow
+def test_two_dask_workers_give_the_same_numbers(kept: Any, own_cache: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    found, backbone, _, _, sets = kept
+    quick = {**QUICK, "strategies": ("frozen", "partial")}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**options, host="127.0.0.1") as cluster:
+        spread = labkit.compare(
+            sets["pets"], backbone, scheduler=cluster.scheduler_address, **quick
+        )
+    for strategy in ("frozen", "partial"):
+        assert spread.accuracies(sets["pets"].name, strategy) == pytest.approx(
+            found.accuracies("pets", strategy), abs=0.026
+        )
+
+
+def test_networks_that_are_used_again_give_the_same_numbers(kept: Any, own_cache: Path) -> None:
+    """A seed that comes after others in a process ends where it ends in a fresh one."""
+    _, backbone, _, _, sets = kept
+    settings = Settings(2, (1, 2), (1e-3,), "small", 20)
+    task = runs_module.Task("pets", sets["pets"], "d", backbone, "n", 1, CONTENDERS, settings)
+    used = runs_module._Networks(task)
+    for strategy in CONTENDERS:
+        runs_module._Bench(replace(task, seed=0), used).run(strategy)
+    for strategy in CONTENDERS:
+        again = runs_module._Bench(task, used).run(strategy)
+        fresh = runs_module._Bench(task, runs_module._Networks(task)).run(strategy)
+        assert (again.images, again.start) == (fresh.images, fresh.start)
+        assert again.accuracy == pytest.approx(fresh.accuracy, abs=0.026), strategy
+        assert again.validation == pytest.approx(fresh.validation, abs=0.026), strategy
+
+
+@pytest.mark.parametrize(("images", "passes"), [(40, 7), (256, 1), (255, 2), (2000, 1)])
+def test_few_images_are_gone_through_several_times(images: int, passes: int) -> None:
+    assert Settings(2, (1,), (1e-3,), "small", None).passes_of(images) == passes
+
+
 def test_scratch_may_be_the_backbones_own_layers(kept: Any, own_cache: Path) -> None:
     _, backbone, _, _, sets = kept
     quick = {**QUICK, "seeds": 1, "strategies": ("scratch",), "scratch": "same"}
@@ -209,7 +246,7 @@ def made_up() -> Comparison:
     }
     return Comparison(
         tuple(
-            Run(data, strategy, seed, accuracy, 0.9, 50, 100, 10.0 + seed, 900.0,  # type: ignore[arg-type]
+            Run(data, strategy, seed, accuracy, 0.9, 50, 100, 10.0 + seed, 15.0, 900.0,  # type: ignore[arg-type]
                 {"learning_rate": 1e-4} if strategy == "full" else {}, "i", "s")
             for data, of in accuracies.items()
             for strategy, values in of.items()

@@ -1,0 +1,133 @@
+"""Which strategy wins in which quadrant? The course's reference results, with intervals.
+
+Cats and dogs stand for images similar to ImageNet, cells for dissimilar ones; 1,000 training
+images a class are large, 25 small. ``python -m benchmarks.quadrants --source real`` trains
+what is not in the cache yet and writes ``labkit/quadrants/reference/real.json``; it may be
+stopped and started again. Not one of the benchmarks that ``labkit bench`` runs: it takes hours.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+LARGE, SMALL = 1000, 25
+SIZE, BACKBONE = 96, "EfficientNetLite0"
+EPOCHS = {"large": 3, "small": 8}
+RATES = (3e-4,)  # of 1e-4 and 3e-4 the better on validation images of the first seed
+FOLDER = Path(__file__).parents[1] / "labkit" / "quadrants" / "reference"
+
+
+@contextmanager
+def enough_cells() -> Iterator[None]:
+    """Let real cells have 1,000 training images a class, which takes some from validation.
+
+    Microscope fields are moved whole, so that none is in two splits; the test split stays.
+    """
+    from labkit.data.loading import load_dataset, real_folder
+
+    before = real_folder("cancer_cells")
+    assert before is not None, "no real images: set LABKIT_DATA"
+    data = load_dataset("cancer_cells", image_size=SIZE, source="real")
+    missing = LARGE - min(data.train.counts().values())
+    short = min(data.train.counts(), key=data.train.counts().__getitem__)
+    moved: set[str] = set()
+    fields = data.validation.groups
+    for field in dict.fromkeys(fields):
+        if missing <= 0:
+            break
+        moved.add(field)
+        missing -= sum(
+            g == field and data.classes[label] == short
+            for g, label in zip(fields, data.validation.labels, strict=True)
+        )
+    root = os.environ["LABKIT_DATA"]
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "cats_vs_dogs").symlink_to(Path(root).resolve() / "cats_vs_dogs")
+        for split in (data.train, data.validation, data.test):
+            for path, field in zip(split.paths, split.groups, strict=True):
+                name = "train" if split.name == "validation" and field in moved else split.name
+                target = Path(folder, "cancer_cells", name, path.parent.name, path.name)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.symlink_to(path.resolve())
+        os.environ["LABKIT_DATA"] = folder
+        try:
+            yield
+        finally:
+            os.environ["LABKIT_DATA"] = root
+
+
+def datasets(source: Any) -> dict[str, Any]:
+    """Load what stands for each quadrant, by its name."""
+    import labkit
+    from labkit.quadrants.reference import QUADRANT_NAMES
+
+    drawn = LARGE if source == "simulated" else None
+    pets, cells = (
+        labkit.load_dataset(name, image_size=SIZE, source=source, per_class=drawn)
+        for name in ("cats_vs_dogs", "cancer_cells")
+    )
+    return dict(zip(QUADRANT_NAMES.values(), (cells, pets, cells, pets), strict=True))
+
+
+def compare_one(name: str, source: Any, seeds: int) -> Any:
+    """Compare all strategies in one quadrant."""
+    import labkit
+
+    size = "large" if "large" in name else "small"
+    return labkit.compare(
+        {name: datasets(source)[name]}, labkit.load_backbone(BACKBONE, image_size=SIZE),
+        seeds=seeds, epochs=EPOCHS[size], learning_rates=RATES,
+        per_class=LARGE if size == "large" else SMALL,
+    )  # fmt: skip
+
+
+def together(found: list[Any]) -> Any:
+    """Put the comparisons of all quadrants together."""
+    from labkit.quadrants.comparison import Comparison
+
+    about = dict(found[0].about)
+    for key in ("images", "settings"):
+        about[key] = "; ".join(dict.fromkeys(part.about[key] for part in found))
+    about["machine"] = (
+        f"{platform.machine()}, {os.cpu_count()} cores that other programs used as well: "
+        "CPU seconds tell more than seconds"
+    )
+    return Comparison(tuple(run for part in found for run in part.runs), about)
+
+
+def main(
+    source: Annotated[str, typer.Option(help="real or simulated")] = "real",
+    large: Annotated[int, typer.Option(help="seeds of the large quadrants")] = 5,
+    small: Annotated[int, typer.Option(help="seeds of the small quadrants")] = 10,
+    only: Annotated[str, typer.Option(help="one quadrant; nothing is written")] = "",
+) -> None:
+    """Measure, each quadrant in a process of its own, and write the reference file."""
+    from labkit.quadrants.reference import QUADRANT_NAMES
+
+    seeds = {n: large if "large" in n else small for n in QUADRANT_NAMES.values()}
+    with enough_cells() if source == "real" else nullcontext():
+        if only:
+            compare_one(only, source, seeds[only])
+            return
+        for name in seeds:
+            words = ["--source", source, "--large", str(large), "--small", str(small)]
+            command = [sys.executable, "-m", "benchmarks.quadrants", *words, "--only", name]
+            subprocess.run(command, check=True)
+        found = together([compare_one(name, source, seeds[name]) for name in seeds])
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / f"{source}.json").write_text(found.to_json() + "\n", encoding="utf-8")
+    print(found)
+
+
+if __name__ == "__main__":
+    typer.run(main)
