@@ -13,6 +13,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -31,31 +32,21 @@ FOLDER = Path(__file__).parents[1] / "labkit" / "quadrants" / "reference"
 def enough_cells() -> Iterator[None]:
     """Let real cells have 1,000 training images a class, which takes some from validation.
 
-    Microscope fields are moved whole, so that none is in two splits; the test split stays.
+    Microscope fields are moved whole, so that none is in two splits; those that stay hold
+    both classes about evenly. The test split is left alone.
     """
     from labkit.data.loading import load_dataset, real_folder
 
-    before = real_folder("cancer_cells")
-    assert before is not None, "no real images: set LABKIT_DATA"
+    assert real_folder("cancer_cells") is not None, "no real images: set LABKIT_DATA"
     data = load_dataset("cancer_cells", image_size=SIZE, source="real")
-    missing = LARGE - min(data.train.counts().values())
-    short = min(data.train.counts(), key=data.train.counts().__getitem__)
-    moved: set[str] = set()
-    fields = data.validation.groups
-    for field in dict.fromkeys(fields):
-        if missing <= 0:
-            break
-        moved.add(field)
-        missing -= sum(
-            g == field and data.classes[label] == short
-            for g, label in zip(fields, data.validation.labels, strict=True)
-        )
+    staying = _fields_that_stay(data)
     root = os.environ["LABKIT_DATA"]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "cats_vs_dogs").symlink_to(Path(root).resolve() / "cats_vs_dogs")
         for split in (data.train, data.validation, data.test):
             for path, field in zip(split.paths, split.groups, strict=True):
-                name = "train" if split.name == "validation" and field in moved else split.name
+                moved = split.name == "validation" and field not in staying
+                name = "train" if moved else split.name
                 target = Path(folder, "cancer_cells", name, path.parent.name, path.name)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.symlink_to(path.resolve())
@@ -64,6 +55,27 @@ def enough_cells() -> Iterator[None]:
             yield
         finally:
             os.environ["LABKIT_DATA"] = root
+
+
+def _fields_that_stay(data: Any) -> set[str]:
+    """Return the validation fields that training can spare, the most even ones first."""
+    train, rest = data.train.counts(), data.validation.counts()
+    short = min(train, key=train.__getitem__)
+    spare = train[short] + rest[short] - LARGE
+    counts: dict[str, Counter[str]] = {}
+    for field, label in zip(data.validation.groups, data.validation.labels, strict=True):
+        counts.setdefault(field, Counter())[data.classes[label]] += 1
+
+    def evenness(field: str) -> float:
+        numbers = [counts[field][name] for name in data.classes]
+        return min(numbers) / max(numbers)
+
+    staying: set[str] = set()
+    for field in sorted(counts, key=evenness, reverse=True):
+        if counts[field][short] <= spare and evenness(field) >= 0.5:
+            staying.add(field)
+            spare -= counts[field][short]
+    return staying
 
 
 def datasets(source: Any) -> dict[str, Any]:
@@ -109,16 +121,16 @@ def main(
     source: Annotated[str, typer.Option(help="real or simulated")] = "real",
     large: Annotated[int, typer.Option(help="seeds of the large quadrants")] = 5,
     small: Annotated[int, typer.Option(help="seeds of the small quadrants")] = 10,
-    only: Annotated[str, typer.Option(help="one quadrant; nothing is written")] = "",
+    only: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
     """Measure, each quadrant in a process of its own, and write the reference file."""
     from labkit.quadrants.reference import QUADRANT_NAMES
 
     seeds = {n: large if "large" in n else small for n in QUADRANT_NAMES.values()}
+    if only:
+        compare_one(only, source, seeds[only])
+        return
     with enough_cells() if source == "real" else nullcontext():
-        if only:
-            compare_one(only, source, seeds[only])
-            return
         for name in seeds:
             words = ["--source", source, "--large", str(large), "--small", str(small)]
             command = [sys.executable, "-m", "benchmarks.quadrants", *words, "--only", name]

@@ -78,8 +78,9 @@ def test_runs_of_a_seed_share_images_and_head(kept: Any) -> None:
     for seed in (0, 1):
         assert len({by_seed[seed, s].images for s in CONTENDERS}) == 1
         assert by_seed[seed, "partial"].start == by_seed[seed, "full"].start
-        assert by_seed[seed, "partial"].start != by_seed[seed, "frozen"].start
         assert by_seed[seed, "scratch"].start == ""
+    # they start where frozen ended; a head that never got better ends where it began
+    assert any(by_seed[s, "partial"].start != by_seed[s, "frozen"].start for s in (0, 1))
     assert by_seed[0, "frozen"].images != by_seed[1, "frozen"].images
     assert by_seed[0, "frozen"].start != by_seed[1, "frozen"].start
 
