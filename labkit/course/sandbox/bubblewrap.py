@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-from labkit.course.sandbox import places
 
 FOLDER = "/submission"
 """Where the kernel finds its working folder."""
@@ -30,7 +31,7 @@ def problem() -> str:
         return "bubblewrap is not installed (Debian, Ubuntu: apt install bubblewrap)"
     try:
         tried = subprocess.run(
-            [*_confined(), "--", "/usr/bin/env", "true"],
+            ["bwrap", *_confined(), "--", "/usr/bin/env", "true"],
             capture_output=True, text=True, timeout=30, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -45,7 +46,10 @@ def problem() -> str:
 
 
 def arguments(folder: Path, private: Path, readable: Sequence[Path]) -> list[str]:
-    """Return ``bwrap`` and its options, to be followed by more options or ``--``.
+    """Return the options for ``bwrap``, to be followed by ``--`` and a command.
+
+    The environment is not among them. bubblewrap has to be started with the kernel's own:
+    what it had at its start can be read in /proc/1 by everything inside.
 
     Args:
         folder: the working folder, seen as ``FOLDER``.
@@ -56,18 +60,27 @@ def arguments(folder: Path, private: Path, readable: Sequence[Path]) -> list[str
     for path in readable:
         words += ["--ro-bind", str(path), str(path)]
     words += ["--bind", str(private), PRIVATE, "--bind", str(folder), FOLDER]
-    words += ["--chdir", FOLDER, "--remount-ro", "/"]
-    for name, value in places.environment(PRIVATE).items():
-        words += ["--setenv", name, value]
-    return words
+    return [*words, "--chdir", FOLDER, "--remount-ro", "/"]
+
+
+@contextlib.contextmanager
+def command(words: Sequence[str], *then: str) -> Iterator[tuple[list[str], int]]:
+    """Give a command line of bubblewrap, and a file descriptor that it has to inherit.
+
+    The options go through a file, since the command line shows inside, in /proc/1.
+    """
+    with tempfile.TemporaryFile() as file:
+        file.write(b"".join(os.fsencode(word) + b"\0" for word in words))
+        file.seek(0)
+        yield ["bwrap", "--args", str(file.fileno()), "--", *then], file.fileno()
 
 
 def _confined() -> list[str]:
     """Return the part that is the same for every kernel: namespaces and the system."""
     words = [
-        "bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--uid", "1000",
+        "--unshare-all", "--unshare-user", "--disable-userns", "--uid", "1000",
         "--gid", "1000", "--hostname", "sandbox", "--cap-drop", "ALL", "--new-session",
-        "--die-with-parent", "--clearenv",
+        "--die-with-parent",
     ]  # fmt: skip
     for path in _SYSTEM:
         if Path(path).is_symlink():

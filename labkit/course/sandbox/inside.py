@@ -14,6 +14,8 @@ import resource
 import sys
 from pathlib import Path
 
+from labkit.course.sandbox.settings import Limits
+
 PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 24, 38
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 CAPABILITY_VERSION_3 = 0x20080522
@@ -23,29 +25,29 @@ ROOM = 2.0
 TensorFlow and thread stacks reserve more than they touch."""
 
 
-def begin(limits: dict[str, float]) -> None:
+def begin(limits: Limits) -> None:
     """Confine this process and prepare its private folder."""
     confine(limits)
     if shared := os.environ.pop("LABKIT_SHARED_CACHE", ""):
         link_cache(shared, os.environ["LABKIT_CACHE"])
 
 
-def confine(limits: dict[str, float]) -> None:
+def confine(limits: Limits) -> None:
     """Lower this process's limits and give up every right that it could use."""
     million = 1_000_000
     most = {
         "RLIMIT_CORE": 0,
         "RLIMIT_NOFILE": 1024,
-        "RLIMIT_FSIZE": limits["file_mb"] * million,
-        "RLIMIT_CPU": limits["cpu_seconds"],
-        "RLIMIT_DATA": (limits["memory_gb"] + ROOM) * 1000 * million,
-        "RLIMIT_NPROC": limits["processes"],
+        "RLIMIT_FSIZE": limits.file_mb * million,
+        "RLIMIT_CPU": limits.cpu_seconds,
+        "RLIMIT_DATA": (limits.memory_gb + ROOM) * 1000 * million,
+        "RLIMIT_NPROC": limits.most_processes,
     }
     for name, value in most.items():
         _lower(getattr(resource, name), int(value))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-    os.nice(5)  # whoever watches comes first
+    os.nice(10)  # whoever watches comes first
     if sys.platform == "linux":
         _give_up_capabilities()
 
@@ -69,17 +71,19 @@ def _give_up_capabilities() -> None:
 
 
 def link_cache(shared: str, own: str) -> None:
-    """Fill a private cache folder with links to a shared one that may only be read."""
+    """Fill a private cache folder with links to a shared one that may only be read.
+
+    labkit's cache has files or folders at its second level, and files in those.
+    """
     for kind in _entries(shared):
         for entry in _entries(kind.path):
             place = Path(own, kind.name, entry.name)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            if not entry.is_dir():
-                place.symlink_to(entry.path)
-                continue
-            place.mkdir()
-            for part in _entries(entry.path):
-                (place / part.name).symlink_to(part.path)
+            parts = _entries(entry.path) if entry.is_dir() else None
+            (place if entry.is_dir() else place.parent).mkdir(parents=True, exist_ok=True)
+            for source in [entry] if parts is None else parts:
+                target = place if parts is None else place / source.name
+                with contextlib.suppress(FileExistsError):
+                    target.symlink_to(source.path)
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
@@ -101,7 +105,7 @@ def main() -> None:
     """Run as the kernel's process: ``python -P -m ... CONNECTION_FILE LIMITS_AS_JSON``."""
     connection_file, limits = sys.argv[1:]
     sys.argv = sys.argv[:1]
-    begin(json.loads(limits))
+    begin(Limits(**json.loads(limits)))
     run_kernel(connection_file)
 
 

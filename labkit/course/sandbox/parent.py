@@ -28,6 +28,7 @@ from typing import NoReturn
 import psutil
 
 from labkit.course.sandbox import bubblewrap, inside
+from labkit.course.sandbox.settings import Limits
 
 PRELOADED = (
     "labkit.engine", "labkit.training", "labkit.plots", "labkit.quadrants.comparing",
@@ -78,13 +79,13 @@ def _serve(listener: socket.socket, client: int) -> None:
             if os.fork() == 0:
                 listener.close()
                 os.close(client)
-                _join(connection, json.loads(data), *handles)
+                _join(connection, Limits(**json.loads(data)), *handles)
         finally:
             for handle in handles:
                 os.close(handle)
 
 
-def _join(connection: socket.socket, limits: dict[str, float], target: int, log: int) -> NoReturn:
+def _join(connection: socket.socket, limits: Limits, target: int, log: int) -> NoReturn:
     """Enter the namespaces, fork the kernel there, tell how it ended. Never returns.
 
     Entering a PID namespace holds for children only, hence the second fork.
@@ -106,7 +107,7 @@ def _join(connection: socket.socket, limits: dict[str, float], target: int, log:
         os._exit(0)
 
 
-def _become_kernel(limits: dict[str, float], log: int) -> NoReturn:
+def _become_kernel(limits: Limits, log: int) -> NoReturn:
     status = 1
     try:
         os.setsid()

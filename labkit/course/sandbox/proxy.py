@@ -12,7 +12,6 @@ import os
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,19 +53,18 @@ class Proxy:
             listener = _listen(connection, connection[name])
             _start(self._accept, name, listener)
 
-    def open(self, alive: Callable[[], bool]) -> bool:
-        """Wait for the kernel's sockets, then carry; False when it died before.
+    def kernel_listens(self) -> bool:
+        """Whether the kernel has opened all its sockets."""
+        return all(path.is_socket() for path in self._inner.values())
+
+    def open(self) -> None:
+        """Begin to carry.
 
         No line of the notebook has run at that time, so the sockets are the kernel's
-        own. They are held open: a name that a notebook puts there later means nothing.
+        own. They are held: a name that a notebook puts in their place means nothing.
         """
-        while not all(path.is_socket() for path in self._inner.values()):
-            if not alive():
-                return False
-            time.sleep(0.01)
         self._targets = {name: _hold(path) for name, path in self._inner.items()}
         self._ready.set()
-        return True
 
     def _accept(self, name: str, listener: socket.socket) -> None:
         while True:

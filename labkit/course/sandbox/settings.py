@@ -46,6 +46,15 @@ class Limits:
     output_mb: float = 64
     seconds: float = 7200
 
+    @property
+    def most_processes(self) -> int:
+        """Processes and threads that the system refuses; before that the kernel is ended."""
+        return self.processes + self.processes // 2
+
+    def as_json(self) -> str:
+        """Return the limits as one line, for ``Limits(**json.loads(line))``."""
+        return json.dumps(asdict(self))
+
     def __post_init__(self) -> None:
         """Raise CourseError for a limit that is not a positive number."""
         for name, value in asdict(self).items():

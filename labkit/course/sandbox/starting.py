@@ -1,4 +1,4 @@
-"""Starts a kernel's processes, in bubblewrap or plain, and ends all of them."""
+"""Starts a kernel, in bubblewrap's namespaces or without, and ends all of it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,23 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
 import psutil
 
 from labkit.course.sandbox import bubblewrap, places
+from labkit.course.sandbox.census import Census, Descendants, Namespace
+from labkit.course.sandbox.group import Group
 from labkit.course.sandbox.settings import Settings
 
 PR_SET_CHILD_SUBREAPER = 36
 LOG_LINES = 40
+
+PATIENCE = 60.0
+"""Seconds for the warm parent to fork, on a loaded machine as well."""
+
+Log = deque[str]
 
 
 class Started(Protocol):
@@ -33,128 +38,199 @@ class Started(Protocol):
     def wait(self) -> int:
         """Return its exit status once it is over: negative for a signal."""
 
-    def processes(self) -> list[psutil.Process]:
-        """Return those of its processes that are alive."""
+    def census(self) -> Census:
+        """Return who counts its processes; to be called once, before a notebook's first line."""
 
     def kill(self) -> None:
-        """End all of it; returns when nothing is left."""
+        """End it and all that it started; returns when nothing is left."""
 
 
-class Cold:
-    """A kernel in a new interpreter.
+def start(settings: Settings, folder: Path, private: Path, log: Log, group: Group) -> Started:
+    """Start a kernel the way that its settings ask for.
 
     Args:
         settings: of the kernel.
         folder: its working folder.
         private: its private folder, with the connection file in it.
         log: gets the last lines of the kernel's own stderr.
+        group: the control group that it is put into.
     """
+    (private / "tmp").mkdir()
+    with group.joined():
+        if settings.isolation == "rlimits":
+            return Plain(settings, folder, private, log)
+        if settings.warm:
+            try:
+                return Warm(settings, folder, private, log, group)
+            except OSError as error:
+                log.append(f"No warm start: {error}")
+        return Cold(settings, folder, private, log)
 
-    def __init__(self, settings: Settings, folder: Path, private: Path, log: deque[str]) -> None:
-        """Start it."""
-        limits = json.dumps(asdict(settings.limits))
-        isolated = settings.isolation == "bubblewrap"
-        seen = bubblewrap.PRIVATE if isolated else str(private)
-        command = [
-            sys.executable, "-P", "-m", "labkit.course.sandbox.inside",
-            f"{seen}/connection.json", limits,
-        ]  # fmt: skip
-        environment = None if isolated else places.environment(seen)
-        if isolated:
-            readable = places.readable_paths(settings.readable)
-            command = [*bubblewrap.arguments(folder, private, readable), "--", *command]
-        else:
-            _adopt_orphans()
+
+class Plain:
+    """A kernel without namespaces, in a new interpreter."""
+
+    def __init__(self, settings: Settings, folder: Path, private: Path, log: Log) -> None:
+        """Start it; what it leaves behind becomes this process's child (Linux)."""
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        out = keep_log(log)
         self._process = subprocess.Popen(
-            command, env=environment, cwd=folder, start_new_session=True, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace",
+            _kernel_command(settings, str(private)), env=places.environment(str(private)),
+            cwd=folder, start_new_session=True, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
         )  # fmt: skip
-        assert self._process.stdout is not None
-        keep_log(self._process.stdout, log)
+        os.close(out)
 
     def wait(self) -> int:
-        """Return the exit status: negative for a signal, as bubblewrap says it or not."""
-        status = self._process.wait()
-        return 128 - status if 128 < status < 192 else status
+        """Return the exit status."""
+        return self._process.wait()
 
-    def processes(self) -> list[psutil.Process]:
-        """Return everything below this process."""
-        return list(psutil.Process().children(recursive=True))
+    def census(self) -> Census:
+        """Count everything below this process."""
+        return Descendants()
 
     def kill(self) -> None:
-        """Kill until nothing is left; in bubblewrap the first death takes the rest along."""
-        end_all(self.processes)
+        """Kill until nothing is left; what is stopped first starts nothing new meanwhile."""
+        while left := [p for p in psutil.Process().children(recursive=True) if _alive(p)]:
+            for number in (signal.SIGSTOP, signal.SIGKILL):
+                for process in left:
+                    with contextlib.suppress(psutil.Error):
+                        process.send_signal(number)
+            time.sleep(0.01)
+
+
+class Cold:
+    """A kernel in namespaces, in a new interpreter."""
+
+    def __init__(self, settings: Settings, folder: Path, private: Path, log: Log) -> None:
+        """Start bubblewrap with it."""
+        out = keep_log(log)
+        command = _kernel_command(settings, bubblewrap.PRIVATE)
+        self._bwrap = _isolate(settings, folder, private, command, subprocess.DEVNULL, out)
+        os.close(out)
+
+    def wait(self) -> int:
+        """Return the exit status, which bubblewrap hands on: 128 and more are signals."""
+        status = self._bwrap.wait()
+        return 128 - status if 128 < status < 192 else status
+
+    def census(self) -> Census:
+        """Count everything in the namespace."""
+        return Namespace(_first_inside(self._bwrap))
+
+    def kill(self) -> None:
+        """End the namespaces."""
+        _end_namespaces(self._bwrap)
 
 
 class Warm:
     """A kernel that the warm parent forks into namespaces that bubblewrap has made.
 
-    Raises OSError when the parent does not answer.
+    Raises OSError when the parent does not answer, or bubblewrap does not start.
     """
 
-    def __init__(self, settings: Settings, folder: Path, private: Path, log: deque[str]) -> None:
-        """Make the namespaces, and ask the parent for a kernel in them."""
-        assert settings.warm is not None
+    def __init__(
+        self, settings: Settings, folder: Path, private: Path, log: Log, group: Group
+    ) -> None:
+        """Make the namespaces around ``cat``, and ask the parent for a kernel in them."""
         self._parent = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._parent.connect(settings.warm)
-        self._holder = _hold_namespaces(settings, folder, private)
-        target = psutil.Process(self._holder.pid).children(recursive=True)[-1]
+        self._parent.settimeout(PATIENCE)
+        self._parent.connect(settings.warm or "")
         read, write = os.pipe()
-        keep_log(os.fdopen(read, errors="replace"), log)
-        handles = [os.pidfd_open(target.pid), write]
-        request = json.dumps(asdict(settings.limits)).encode()
-        socket.send_fds(self._parent, [request], handles)
-        for handle in handles:
-            os.close(handle)
-        self._kernel = psutil.Process(self._answer())
+        self._bwrap = _isolate(settings, folder, private, ["/bin/cat"], subprocess.PIPE, write)
+        os.close(write)
+        try:
+            self._holder = self._await_namespaces(read)
+            group.add(self._ask_parent(settings, keep_log(log)))
+        except OSError:
+            _end_namespaces(self._bwrap)
+            raise
+        finally:
+            os.close(read)
+        self._parent.settimeout(None)
+
+    def _await_namespaces(self, read: int) -> int:
+        """Return the process id of ``cat``, once it echoes: all is in place then.
+
+        Its input is a pipe from here, so it ends with this process in any case.
+        """
+        assert self._bwrap.stdin is not None
+        self._bwrap.stdin.write(b"?")
+        self._bwrap.stdin.flush()
+        said = os.read(read, 1000)
+        if said != b"?":
+            raise ConnectionError(said.decode(errors="replace").strip() or "bubblewrap ended")
+        return _first_inside(self._bwrap)
+
+    def _ask_parent(self, settings: Settings, out: int) -> int:
+        target = os.pidfd_open(self._holder)
+        socket.send_fds(self._parent, [settings.limits.as_json().encode()], [target, out])
+        os.close(target)
+        os.close(out)
+        return self._answer()
 
     def _answer(self) -> int:
         answer = self._parent.recv(100)
         if not answer:
-            raise ConnectionError("the warm parent did not start a kernel")
+            raise ConnectionError("the warm parent has hung up")
         return int(json.loads(answer))
 
     def wait(self) -> int:
-        """Return the exit status that the parent tells; it is gone without one when killed."""
+        """Return the exit status that the parent tells."""
         try:
             return self._answer()
-        except OSError:
+        except OSError:  # it could not tell
             return -signal.SIGKILL
 
-    def processes(self) -> list[psutil.Process]:
-        """Return the kernel with what it started, and the orphans below bubblewrap."""
-        found = list(psutil.Process().children(recursive=True))
-        with contextlib.suppress(psutil.Error):
-            found += [self._kernel, *self._kernel.children(recursive=True)]
-        return found
+    def census(self) -> Census:
+        """Count everything in the namespace."""
+        return Namespace(self._holder)
 
     def kill(self) -> None:
-        """Kill until nothing is left; the namespaces take the kernel along."""
-        end_all(self.processes)
+        """End the namespaces; the kernel is in them."""
+        _end_namespaces(self._bwrap)
 
 
-def _hold_namespaces(settings: Settings, folder: Path, private: Path) -> subprocess.Popen[bytes]:
-    """Start bubblewrap around ``cat``, and wait until its namespaces are complete."""
-    readable = places.readable_paths(settings.readable)
-    holder = subprocess.Popen(
-        [*bubblewrap.arguments(folder, private, readable), "--", "/bin/cat"], bufsize=0,
-        start_new_session=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
-    assert holder.stdin is not None
-    assert holder.stdout is not None
-    holder.stdin.write(b"?")
-    if holder.stdout.read(1) != b"?":
-        raise ConnectionError("bubblewrap did not start")
-    return holder
+def _kernel_command(settings: Settings, private: str) -> list[str]:
+    return [
+        sys.executable, "-P", "-m", "labkit.course.sandbox.inside",
+        f"{private}/connection.json", settings.limits.as_json(),
+    ]  # fmt: skip
 
 
-def end_all(processes: Callable[[], list[psutil.Process]]) -> None:
-    """Kill what ``processes()`` returns until all of it is dead."""
-    while left := [process for process in processes() if _alive(process)]:
-        for process in left:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-        time.sleep(0.01)
+def _isolate(
+    settings: Settings, folder: Path, private: Path, command: list[str], stdin: int, out: int
+) -> subprocess.Popen[bytes]:
+    """Start a command in namespaces of its own; its output goes to a file descriptor."""
+    words = bubblewrap.arguments(folder, private, places.readable_paths(settings.readable))
+    with bubblewrap.command(words, *command) as (line, options):
+        return subprocess.Popen(
+            line, env=places.environment(bubblewrap.PRIVATE), pass_fds=[options],
+            start_new_session=True, stdin=stdin, stdout=out, stderr=out,
+        )  # fmt: skip
+
+
+def _first_inside(bwrap: subprocess.Popen[bytes]) -> int:
+    """Return the process id of the command that bubblewrap has started.
+
+    Between the two is bubblewrap's own process 1, which hides itself from other users' eyes.
+    """
+    below = psutil.Process(bwrap.pid).children(recursive=True)
+    if len(below) < 2:
+        raise ConnectionError("bubblewrap's command has ended")
+    return int(below[1].pid)
+
+
+def _end_namespaces(bwrap: subprocess.Popen[bytes]) -> None:
+    """Kill bubblewrap's process 1: the system kills all the rest, however many they are.
+
+    bubblewrap ends when that is done. Where it has no process 1 yet, it takes along what
+    it has.
+    """
+    with contextlib.suppress(psutil.Error):
+        for process in psutil.Process(bwrap.pid).children() or [bwrap]:
+            process.kill()
+    bwrap.wait()
 
 
 def _alive(process: psutil.Process) -> bool:
@@ -163,29 +239,14 @@ def _alive(process: psutil.Process) -> bool:
     return False
 
 
-def keep_log(stream: IO[str], log: deque[str]) -> None:
-    """Read a kernel's own output to its end, in a thread; ``log`` keeps the last of it."""
+def keep_log(log: Log) -> int:
+    """Return a file descriptor for a kernel's own output; ``log`` keeps the last of it."""
+    read, write = os.pipe()
 
-    def read() -> None:
-        while line := stream.readline(1000):
-            log.append(line.rstrip("\n"))
+    def lines() -> None:
+        with os.fdopen(read, errors="replace") as stream:
+            while line := stream.readline(1000):
+                log.append(line.rstrip("\n"))
 
-    threading.Thread(target=read, daemon=True).start()
-
-
-def _adopt_orphans() -> None:
-    """Become the parent of what a kernel leaves behind, so that it can be found (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def start(settings: Settings, folder: Path, private: Path, log: deque[str]) -> Started:
-    """Start a kernel the way that its settings ask for."""
-    (private / "tmp").mkdir()
-    if settings.warm and settings.isolation == "bubblewrap":
-        try:
-            return Warm(settings, folder, private, log)
-        except (OSError, psutil.Error, IndexError) as error:
-            log.append(f"No warm start: {error}")
-            end_all(psutil.Process().children)
-    return Cold(settings, folder, private, log)
+    threading.Thread(target=lines, daemon=True).start()
+    return write

@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections import deque
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,11 +24,15 @@ from typing import Any
 import psutil
 
 from labkit.course.sandbox import bubblewrap
+from labkit.course.sandbox.group import Group
 from labkit.course.sandbox.proxy import Proxy, inner_connection
 from labkit.course.sandbox.settings import VARIABLE, Ending, Settings
 from labkit.course.sandbox.starting import LOG_LINES, Started, start
 from labkit.course.sandbox.watching import TICK, Watch
 from labkit.paths import atomic_write
+
+START = 300.0
+"""Seconds for a kernel to listen; a loaded machine with a cold disk takes long."""
 
 Events = queue.SimpleQueue[Ending]
 
@@ -41,21 +46,30 @@ def serve(connection_file: Path, settings: Settings, folder: Path, private: Path
     seen = bubblewrap.PRIVATE if settings.isolation == "bubblewrap" else str(private)
     inner = private / "connection.json"
     inner.write_text(json.dumps(inner_connection(connection, seen)), encoding="utf-8")
-    said = f"It printed or drew more than {limits.output_mb:g} MB."
-    proxy = Proxy(
-        connection, private, int(limits.output_mb * 1e6), lambda: events.put(Ending("output", said))
-    )
+    said = Ending("output", f"It printed or drew more than {limits.output_mb:g} MB.")
+    proxy = Proxy(connection, private, int(limits.output_mb * 1e6), lambda: events.put(said))
+    _obey_signals(events)
+    group = Group(limits)
+    kernel = start(settings, folder, private, log, group)
+    try:
+        _when_over(kernel, events)
+        ending = _await_start(proxy, events)
+        if ending is None:
+            watch = Watch(limits, (folder, private), kernel.census())
+            proxy.open()
+            ending = _await_end(watch, events)
+        if ending.reason == "crashed" and group.memory_ran_out():
+            ending = Ending("memory", f"It needed more than {limits.memory_gb:g} GB.")
+    finally:
+        kernel.kill()
+        group.remove()
+    return replace(ending, log="\n".join(log))
+
+
+def _obey_signals(events: Events) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: events.put(Ending("killed", "It was asked to end.")))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # interrupts come as messages
-    kernel = start(settings, folder, private, log)
-    try:
-        _when_over(kernel, events)
-        threading.Thread(target=proxy.open, args=(events.empty,), daemon=True).start()
-        ending = _watch(Watch(limits, (folder, private), kernel.processes), events)
-    finally:
-        kernel.kill()
-    return replace(ending, log="\n".join(log))
 
 
 def _when_over(kernel: Started, events: Events) -> None:
@@ -75,18 +89,46 @@ def _by_itself(status: int) -> Ending:
     return Ending("exited", f"It ended with exit status {status}.")
 
 
-def _watch(watch: Watch, events: Events) -> Ending:
-    client = os.getppid()
-    named = os.environ.get("JPY_PARENT_PID", "")
-    while True:
-        try:
-            return events.get(timeout=TICK)
-        except queue.Empty:
-            pass
-        if os.getppid() != client or (named.isdecimal() and not psutil.pid_exists(int(named))):
-            return Ending("client", "The program that had started it was gone.")
-        if ending := watch.look():
+def _await_start(proxy: Proxy, events: Events) -> Ending | None:
+    """Wait until the kernel listens; return why it never will."""
+    client = Client()
+    until = time.monotonic() + START
+    while not proxy.kernel_listens():
+        if ending := _next(events, 0.01) or client.gone():
             return ending
+        if time.monotonic() > until:
+            return Ending("time", f"It was not ready after {START:g} s.")
+    return None
+
+
+def _await_end(watch: Watch, events: Events) -> Ending:
+    client = Client()
+    while True:
+        if ending := _next(events, TICK) or client.gone() or watch.look():
+            return ending
+
+
+def _next(events: Events, seconds: float) -> Ending | None:
+    try:
+        return events.get(timeout=seconds)
+    except queue.Empty:
+        return None
+
+
+class Client:
+    """The program that has started this one; a kernel must not outlive it."""
+
+    def __init__(self) -> None:
+        """Note who it is; Jupyter tells it as well, in case another process is between."""
+        self._parent = os.getppid()
+        self._named = os.environ.get("JPY_PARENT_PID", "")
+
+    def gone(self) -> Ending | None:
+        """Return the ending when the client is gone."""
+        named = self._named.isdecimal()
+        if os.getppid() == self._parent and (not named or psutil.pid_exists(int(self._named))):
+            return None
+        return Ending("client", "The program that had started it was gone.")
 
 
 def main() -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
-
+from labkit.course.sandbox.census import Census
 from labkit.course.sandbox.settings import Ending, Limits
 
 TICK = 0.1
@@ -28,19 +27,16 @@ class Watch:
     Args:
         limits: what it may use.
         folders: where it may write.
-        processes: gives the kernel's processes that are alive.
+        census: counts the kernel's processes.
     """
 
-    def __init__(
-        self,
-        limits: Limits,
-        folders: Iterable[Path],
-        processes: Callable[[], list[psutil.Process]],
-    ) -> None:
+    def __init__(self, limits: Limits, folders: Iterable[Path], census: Census) -> None:
         """Note the time and what the folders hold already."""
         self._limits = limits
         self._folders = tuple(folders)
-        self._processes = processes
+        self._census = census
+        self._thread = ThreadPoolExecutor(1)
+        self._share: Future[int] | None = None
         self._start = time.monotonic()
         self._files_due = self._start
         self._before = sum(_size(folder)[0] for folder in self._folders)
@@ -50,8 +46,7 @@ class Watch:
         now = time.monotonic()
         if now - self._start > self._limits.seconds:
             return Ending("time", f"It ran longer than {self._limits.seconds:g} s.")
-        found = self._processes()
-        if ending := self._too_many(found) or self._too_big(found):
+        if ending := self._too_many():
             return ending
         if now < self._files_due:
             return None
@@ -59,27 +54,33 @@ class Watch:
         self._files_due = time.monotonic() + FILES_TICK
         return ending
 
-    def _too_many(self, processes: list[psutil.Process]) -> Ending | None:
-        count = len(processes)
-        if count <= self._limits.processes:
-            count = sum(_ask(process.num_threads, 0) for process in processes)
-        if count <= self._limits.processes:
+    def _too_many(self) -> Ending | None:
+        limits = self._limits
+        count, resident = self._census.look(limits.processes)
+        if count > limits.processes:
+            return Ending(
+                "processes",
+                f"It had {count} processes and threads, {limits.processes} are allowed.",
+            )
+        if resident <= limits.memory_gb * 1e9:
             return None
-        return Ending(
-            "processes",
-            f"It had {count} processes and threads, {self._limits.processes} are allowed.",
-        )
+        return self._too_big()
 
-    def _too_big(self, processes: list[psutil.Process]) -> Ending | None:
-        most = self._limits.memory_gb * 1e9
-        if sum(map(_resident, processes)) <= most:
+    def _too_big(self) -> Ending | None:
+        """Compare the exact use of memory; it is found out in a thread.
+
+        Reading it waits for the processes, and while they fork without end that is long.
+        """
+        if self._share is None:
+            self._share = self._thread.submit(self._census.share)
             return None
-        used = sum(map(_share, processes))  # slower to find, and counts shared pages once
+        if not self._share.done():
+            return None
+        used, self._share = self._share.result() / 1e9, None
+        most = self._limits.memory_gb
         if used <= most:
             return None
-        return Ending(
-            "memory", f"It used {used / 1e9:.1f} GB, {self._limits.memory_gb:g} GB are allowed."
-        )
+        return Ending("memory", f"It used {used:.1f} GB, {most:g} GB are allowed.")
 
     def _too_full(self) -> Ending | None:
         sizes = [_size(folder) for folder in self._folders]
@@ -91,24 +92,6 @@ class Watch:
             said = f"It made more than {MOST_FILES} files, or folders that cannot be looked into."
             return Ending("disk", said)
         return None
-
-
-def _ask(question: Callable[[], int], otherwise: int) -> int:
-    """Return what psutil says of a process, or ``otherwise`` when it is gone meanwhile."""
-    with contextlib.suppress(psutil.Error):
-        return question()
-    return otherwise
-
-
-def _resident(process: psutil.Process) -> int:
-    return _ask(lambda: int(process.memory_info().rss), 0)
-
-
-def _share(process: psutil.Process) -> int:
-    """Return a process's memory in bytes, with its share of what it shares (PSS)."""
-    with contextlib.suppress(psutil.Error, AttributeError):  # AttributeError: not on Linux
-        return int(process.memory_full_info().pss)
-    return _resident(process)  # it does not let itself be read
 
 
 def _size(folder: Path) -> tuple[int, int]:

@@ -72,7 +72,7 @@ def _text(output: Any) -> str:
     return str(output.data.get("text/plain", "")) + "\n"
 
 
-@pytest.fixture(params=["cold"])
+@pytest.fixture(params=["warm", "cold"])
 def isolated(
     request: pytest.FixtureRequest, sandboxes: Callable[[str], Sandbox], tmp_path: Path
 ) -> Run:
