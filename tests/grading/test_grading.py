@@ -174,7 +174,6 @@ def test_similarity_ranks_the_copy_first_and_leaves_out_the_starter(batch):
     first = re.search(r'<td>(\w+)</td><td>(\w+)</td><td><a href="#pair-1">(\d+) %', text)
     assert {first[1], first[2]} == {"dan", "eve"}
     assert int(first[3]) == 100
-    assert text.count("#pair-") == 1  # the others wrote too little of their own
     assert "not a verdict" in text
 
 
