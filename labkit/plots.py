@@ -223,7 +223,7 @@ def learning_curves(result: TrainingResult) -> Picture:
                 sentences.append(
                     f"{measure} on {name} goes from {values[0]:.2f} to {values[-1]:.2f}"
                 )
-        axis.set(xlabel="epoch", ylabel=measure)
+        axis.set(xlabel="epoch", ylabel=measure, title=measure)
     axis.legend()
     figure.suptitle(result.title, x=0.01, ha="left", fontsize=11)
     return Picture(figure, f"Learning curves, {result.title}: {'; '.join(sentences)}.")
@@ -324,7 +324,7 @@ def feature_map_grid(maps: NDArray[np.float32], *, title: str, count: int = 16) 
     chosen = strongest_channels(maps, count)
     columns = min(4, len(chosen))
     rows = -(-len(chosen) // columns)
-    figure = Figure(figsize=(1.3 * columns, 1.5 * rows + 0.4), layout="constrained")
+    figure = Figure(figsize=(1.15 * columns, 1.35 * rows + 0.4), layout="constrained")
     axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axis in axes:
         axis.set_axis_off()

@@ -305,3 +305,29 @@ def test_any_order_of_calls_keeps_the_books(
     assert moved(model, before) <= trainable | statistics
     assert {p for p in moved(model, before) if "probabilities" in p}  # and it did train
     assert states(model) == len(trainable)
+
+
+# Blocks by name
+
+
+def test_blocks_by_name_train_and_no_others(small_net: Net) -> None:
+    model = labkit.build_classifier(small_net(), 2)
+    labkit.unfreeze(model, blocks=["conv0", "conv2"])
+    base = model.layers[1]
+    trains = {layer.name for layer in base.layers if layer.trainable_weights}
+    assert trains == {"conv0", "conv2"}
+    before = values(model)
+    fit(compiled(model))
+    assert {path.split("/")[-2] for path in moved(model, before)} == {
+        "conv0", "conv2", "probabilities",
+    }  # fmt: skip
+    labkit.unfreeze(model, blocks=[])
+    assert labkit.strategy_of(model) == "frozen"
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"blocks": ["conv9"]}, {"blocks": "conv0"}, {"blocks": ["conv0"], "top": 1}]
+)
+def test_blocks_that_there_are_not(small_net: Net, arguments: Any) -> None:
+    with pytest.raises(ModelError, match=r"blocks is a list of names out of 'conv0'"):
+        labkit.unfreeze(small_net(), **arguments)

@@ -1,7 +1,10 @@
+import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from labkit import plots
 from labkit.measures import rates
@@ -32,6 +35,9 @@ def figures(result):
     yield plots.roc_curves(
         {"head": (ill, scores)}, title="ROC", points={"half": rates(ill, scores, 0.5)}
     )
+    yield plots.learning_curves(replace(result, history={"loss": [2, 1], "val_loss": [3, 2],
+                                                         "accuracy": [0.5, 0.7]}))  # fmt: skip
+    yield plots.forgetting_curves({"new": {"0.1": [[0.5, 0.6], [0.7, 0.9]]}}, (0, 8), title="F")
     yield plots.bars({"x": 0.5, "y": (0.7, 0.6, 0.8)}, title="Bars", label="accuracy")
 
 
@@ -52,14 +58,37 @@ def test_axes_are_labelled(result):
 
 
 def test_alt_text_holds_the_numbers(result):
-    _, curve, matrix, lines, roc, bars = figures(result)
+    _, curve, matrix, lines, roc, learning, forgetting, bars = figures(result)
     assert "transfer goes from 0.85 to 0.95" in curve.alt
     assert "1 of a named b" in matrix.alt
     assert "x 0.5" in bars.alt
     assert "test goes from 0.60 to 0.85" in lines.alt
     assert "here at 4" in lines.alt
     assert "head: area 0.750" in roc.alt
+    assert "accuracy on training images goes from 0.50 to 0.70" in learning.alt
+    assert "loss on validation images goes from 3.00 to 2.00" in learning.alt
+    assert "new, rate 0.1: 0.55 to 0.80" in forgetting.alt
     assert "half: false alarms 0.50, found 0.50" in roc.alt
+
+
+def test_maps_of_a_network_are_small_pictures():
+    maps = np.random.default_rng(0).uniform(0, 1, (112, 112, 64)).astype(np.float32)
+    grid = plots.feature_map_grid(maps, title="block1")
+    assert "The 16 maps that vary most" in grid.alt
+    assert len(grid.png()) < 150_000  # noise, the worst that there is
+    overview = plots.feature_map_overview({"a": maps, "b": maps[:3, :3, :2]}, title="net")
+    assert "a 112 x 112, b 3 x 3" in overview.alt
+
+
+def test_pictures_of_few_colours_keep_the_ink_of_the_figure(result):
+    """The palette changes no pixel by much: text and lines stay as dark as they were."""
+    picture = plots.confusion_matrix(result)
+    few, all_ = (
+        np.asarray(Image.open(io.BytesIO(replace(picture, colours=n).png())).convert("L"), int)
+        for n in (256, 0)
+    )
+    assert few.shape == all_.shape
+    assert np.abs(few - all_).max() < 40
 
 
 def test_colours_differ_in_grey_or_by_shape():

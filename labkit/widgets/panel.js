@@ -45,6 +45,9 @@ export default {
 
     function showPage() {
       el.innerHTML = model.get("_page");
+      // JupyterLab's one-key shortcuts are not meant for somebody who is at a control.
+      for (const input of el.querySelectorAll("input, button, select"))
+        input.setAttribute("data-lm-suppress-shortcuts", "true");
       shown.clear();
       showParts();
       showValues();
@@ -106,8 +109,15 @@ export default {
       else if (button?.dataset.copy !== undefined) copy(button);
     });
     el.addEventListener("submit", (event) => event.preventDefault());
-    // JupyterLab's one-key shortcuts are not meant for somebody who is at a control.
-    el.setAttribute("data-lm-suppress-shortcuts", "true");
+    // A kernel that starts anew knows nothing of this widget. JupyterLab's widget manager
+    // marks some of these cases with the same class, and none where the kernel has crashed.
+    const gone = () => el.classList.add("jupyter-widgets-disconnected");
+    const onStatus = (_, status) => {
+      if (["restarting", "autorestarting", "terminating", "dead"].includes(status)) gone();
+    };
+    const kernel = model.widget_manager?.kernel;
+    kernel?.statusChanged?.connect(onStatus);
+    kernel?.disposed?.connect(gone);
 
     el.classList.add("labkit-live", `labkit-live-${model.get("_key")}`);
     model.on("change:_page", showPage);
@@ -116,6 +126,8 @@ export default {
     model.on("change:_answered", answered);
     showPage();
     return () => {
+      kernel?.statusChanged?.disconnect(onStatus);
+      kernel?.disposed?.disconnect(gone);
       model.off("change:_page", showPage);
       model.off("change:_parts", showParts);
       model.off("change:_values", showValues);

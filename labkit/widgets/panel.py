@@ -134,12 +134,12 @@ class Panel(anywidget.AnyWidget):
     def _plain_output(self) -> str:
         """Return the plain form with the style that hides it while the live one works."""
         live, plain = f".labkit-live-{self._key}", f".labkit-plain-{self._key}"
-        # A live form that cannot come back ("model not found") gives way to the plain one.
-        lost = f".jp-OutputArea-child:has(> [data-mime-type='{_VIEW}'])"
+        # JupyterLab's "model not found", which has no elements, gives way to the plain form.
+        lost = ".jp-OutputArea-output.jupyter-widgets:not(:has(*))"
         style = (
             f"body:has({live}:not(.jupyter-widgets-disconnected)) {plain},"
             f"body:has({live}) {plain} .labkit-asleep,"
-            f".jp-OutputArea:has({plain}) {lost}:not(:has(.labkit-live)) {{display: none}}"
+            f".jp-OutputArea:has({plain}) {lost} {{display: none}}"
         )
         return (
             f"<style>{style}</style><div class='labkit-plain {plain[1:]}'>{self.plain_html()}"

@@ -128,5 +128,5 @@ def _told(advice: Advice) -> str:
 def _sentence(advice: Advice) -> str:
     return (
         f"{advice.title}: {advice.per_class:,} images a class, similarity {advice.similarity:.2f}. "
-        f"Quadrant {advice.quadrant}, strategy {advice.strategy}. {advice.why}"
+        f"Quadrant {advice.quadrant}, strategy {advice.strategy}, because {advice.why}"
     )

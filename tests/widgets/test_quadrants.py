@@ -1,0 +1,59 @@
+"""QuadrantAdvisor: the sliders' quadrant, what is measured, and the figure."""
+
+import pytest
+
+import labkit
+from labkit.quadrants.figure import quadrant_map
+from labkit.widgets.quadrants import PER_CLASS, QuadrantAdvisor
+
+
+def say(advisor, control, value):
+    advisor._receive(None, {"control": control, "value": value, "token": ""}, [])
+    return advisor._parts
+
+
+@pytest.mark.parametrize(
+    ("per_class", "similarity", "quadrant", "strategy"),
+    [
+        (1000, 0, 1, "full"),
+        (25000, 50, 2, "partial"),
+        (750, 49, 3, "partial"),
+        (5, 100, 4, "frozen"),
+    ],
+)
+def test_the_sliders_lead_to_the_quadrant(per_class, similarity, quadrant, strategy):
+    advisor = QuadrantAdvisor()
+    say(advisor, "size", PER_CLASS.index(per_class))
+    parts = say(advisor, "similarity", similarity)
+    assert f"Quadrant {quadrant}, strategy {strategy}" in parts["advice"]
+    assert f"lies in quadrant {quadrant}, {strategy}" in parts["figure"]
+    assert parts["size"] == f"{per_class:,}"
+    assert "measured" not in str(advisor)
+
+
+def test_what_is_measured_is_shown_until_a_slider_is_moved(tiny, lite0):
+    data = labkit.load_dataset("cats_vs_dogs", image_size=64, per_class=15, source="simulated")
+    advisor = QuadrantAdvisor(data, lite0)
+    advisor.prepare()
+    advisor.refresh()
+    advice = labkit.advise(data, lite0)
+    assert advisor.advice == advice
+    assert str(advisor) == str(advice)
+    assert "BatchNorm statistics, 30 images" in advisor._parts["advice"]
+    assert advisor._parts["size"] == "15"
+    say(advisor, "size", len(PER_CLASS) - 1)
+    assert advisor.advice.size == "large"
+    assert "measured by" not in advisor._parts["advice"]
+
+
+def test_a_dataset_without_a_backbone_gives_its_size(tiny):
+    advisor = QuadrantAdvisor(tiny)
+    advisor.prepare()
+    assert advisor.advice.per_class == 40
+
+
+def test_the_figure_holds_point_and_interval(tiny, lite0):
+    advice = QuadrantAdvisor().advice
+    picture = quadrant_map(advice)
+    assert "100 images a class, similarity 0.70, lies in quadrant 4, frozen" in picture.alt
+    assert len(picture.figure.axes[0].containers) == 1
