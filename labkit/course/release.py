@@ -15,6 +15,10 @@ from labkit.course.run import read_notebook
 from labkit.errors import CourseError
 from labkit.paths import atomic_write
 
+MARKS = ("BEGIN SOLUTION", "END SOLUTION", "BEGIN HIDDEN TESTS", "END HIDDEN TESTS",
+         "BEGIN MARK SCHEME", "END MARK SCHEME")  # fmt: skip
+"""What encloses the parts that students do not get."""
+
 
 @dataclass(frozen=True)
 class Released:
@@ -38,7 +42,7 @@ def release(sources: Sequence[Path], out: Path, *, overwrite: bool = False) -> l
     """
     released = []
     for source in sources:
-        text = nbformat.writes(student_version(read_notebook(source))) + "\n"
+        text = _released_text(source)
         target = out / source.stem / source.name
         if target.resolve() == source.resolve():
             raise CourseError(f"{target} is the instructor's source: release into another folder.")
@@ -55,10 +59,31 @@ def release(sources: Sequence[Path], out: Path, *, overwrite: bool = False) -> l
     return released
 
 
+def _released_text(source: Path) -> str:
+    """Return the student version as text, with the assignment's name for the grader.
+
+    Raises CourseError when a solution or a hidden test would be in it.
+    """
+    try:
+        notebook = student_version(read_notebook(source))
+    except RuntimeError as error:  # nbgrader: a region begins or ends twice
+        raise CourseError(f"{source} cannot be released: {error}.") from None
+    notebook.metadata["labkit"] = {"assignment": source.stem}
+    text: str = nbformat.writes(notebook) + "\n"
+    left = [mark for mark in MARKS if mark in text]
+    if left:
+        raise CourseError(
+            f"{source} cannot be released: {left[0]!r} is in a cell that is not set up as "
+            "a solution or a test in nbgrader's settings of the cell."
+        )
+    return text
+
+
 def student_version(notebook: Any) -> Any:
     """Return a copy of an assignment as students get it, by nbgrader's own preprocessors."""
     from nbgrader.preprocessors import (
         ClearHiddenTests,
+        ClearMarkScheme,
         ClearOutput,
         ClearSolutions,
         ComputeChecksums,
@@ -71,6 +96,7 @@ def student_version(notebook: Any) -> Any:
         ClearSolutions,
         ClearOutput,
         ClearHiddenTests,
+        ClearMarkScheme,
         ComputeChecksums,
     ):
         copy, _ = preprocessor().preprocess(copy, {})

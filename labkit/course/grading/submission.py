@@ -125,8 +125,11 @@ def _cleaned(notebook: Any) -> Any:
             f"The notebook is written for the language {language[:30]!r}; this course is in Python."
         )
     cells = [_clean_cell(cell) for cell in notebook.get("cells", []) if isinstance(cell, dict)]
-    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {
-        "name": "python3", "display_name": "Python 3", "language": "python"}})  # fmt: skip
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    metadata = {"kernelspec": kernel}
+    if isinstance(notebook.metadata.get("labkit"), dict):
+        metadata["labkit"] = {"assignment": str(notebook.metadata["labkit"].get("assignment"))}
+    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
 
 
 def _language(metadata: Any) -> str:
@@ -171,6 +174,10 @@ class _Planner:
         self.checks: dict[str, list[int]] = {}
 
     def plan(self) -> Plan:
+        """Return what to run and what was found."""
+        released_as = self.notebook.metadata.get("labkit", {}).get("assignment")
+        if released_as not in (None, self.assignment.name):
+            self.notes.append(f"This is a notebook of the assignment {released_as!r}.")
         self._find_checks()
         self._retype()
         steps = [Step(-1, self.setting), *self._steps()]
