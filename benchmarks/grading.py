@@ -72,8 +72,8 @@ def run(repeats: int = 1) -> dict[str, Any]:
     rates = {name: 3600 * SUBMISSIONS / row["median"] for name, row in measured.items()}
     timed = (
         f"The whole command over {SUBMISSIONS} submissions of a small assignment that builds, "
-        f"trains and runs a Keras model. labkit isolates, with {JOBS} jobs; nbgrader has no jobs and no "
-        "isolation. The scores were the same for every submission."
+        f"trains and runs a Keras model. labkit isolates, with {JOBS} jobs; nbgrader has "
+        "no jobs and no isolation. The scores were the same for every submission."
     )
     ratios = {"labkit / nbgrader, submissions an hour": rates[LABKIT] / rates[NBGRADER]}
     return report(
