@@ -72,7 +72,10 @@ def command(words: Sequence[str], *then: str) -> Iterator[tuple[list[str], int]]
     with tempfile.TemporaryFile() as file:
         file.write(b"".join(os.fsencode(word) + b"\0" for word in words))
         file.seek(0)
-        yield ["bwrap", "--args", str(file.fileno()), "--", *then], file.fileno()
+        yield (
+            [shutil.which("bwrap") or "bwrap", "--args", str(file.fileno()), "--", *then],
+            file.fileno(),
+        )
 
 
 def _confined() -> list[str]:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 from labkit.course.sandbox.settings import Limits
 
 MOUNT = Path("/sys/fs/cgroup")
+PREFIX = "labkit-kernel-"
 MEMBERSHIP = Path("/proc/self/cgroup")
 
 
@@ -30,9 +32,10 @@ class Group:
             "memory.max": int(limits.memory_gb * 1.1e9),  # the watch comes first, and says why
             "memory.swap.max": 0,
         }
-        name = f"labkit-{secrets.token_hex(6)}"
+        name = f"{PREFIX}{os.getpid()}"
         self._pairs: list[tuple[Path, Path]] = []
         for own, above in _hierarchies():
+            _remove_stale(above)
             with contextlib.suppress(OSError):
                 group = above / name
                 group.mkdir()
@@ -91,6 +94,14 @@ def _hierarchies() -> Iterator[tuple[Path, Path]]:
             elif controllers == "" and (MOUNT / "cgroup.controllers").exists():
                 own = MOUNT / path.lstrip("/")
                 yield own, own if own == MOUNT else own.parent
+
+
+def _remove_stale(above: Path) -> None:
+    """Remove the groups of stubs that were killed before they could."""
+    for group in above.glob(f"{PREFIX}*"):
+        if not psutil.pid_exists(int(group.name.removeprefix(PREFIX))):
+            with contextlib.suppress(OSError):
+                group.rmdir()
 
 
 def _move(pid: int, group: Path) -> None:

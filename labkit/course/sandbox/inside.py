@@ -47,7 +47,6 @@ def confine(limits: Limits) -> None:
         _lower(getattr(resource, name), int(value))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-    os.nice(10)  # whoever watches comes first
     if sys.platform == "linux":
         _give_up_capabilities()
 

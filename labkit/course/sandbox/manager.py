@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,92 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from labkit.course.sandbox import bubblewrap, places
-from labkit.course.sandbox.settings import VARIABLE, Ending, Isolation, Limits, Settings
+from labkit.course.sandbox.kernel import Kernel, Manager
+from labkit.course.sandbox.settings import VARIABLE, Isolation, Limits, Settings
 from labkit.errors import CourseError, choices
 from labkit.paths import cache_folder
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from jupyter_client.blocking.client import BlockingKernelClient
-    from jupyter_client.manager import AsyncKernelManager
-
-SPEC = Path(__file__).with_name("kernelspec") / "kernel.json"
-"""The kernelspec that comes with labkit; pip installs a copy where Jupyter looks."""
-
-GRACE = 10.0
-"""Seconds that a kernel's stub gets to end everything before it is killed itself."""
-
-
-class Kernel:
-    """A kernel for one notebook.
-
-    Attributes:
-        manager: an AsyncKernelManager, not started yet. ``NotebookClient(notebook,
-            km=kernel.manager)`` starts it; nothing else is needed. A kernel that was
-            ended shows as nbclient's DeadKernelError.
-    """
-
-    def __init__(self, manager: AsyncKernelManager, record: Path) -> None:
-        """Take a manager whose kernel writes its ending to ``record``."""
-        self.manager = manager
-        self._record = record
-        self._ending: Ending | None = None
-
-    @property
-    def ending(self) -> Ending | None:
-        """How the kernel ended; None while it runs, and when it was never started."""
-        if self._ending is None:
-            with contextlib.suppress(FileNotFoundError):
-                self._ending = Ending(**json.loads(self._record.read_text(encoding="utf-8")))
-        return self._ending
-
-    def client(self, timeout: float = 60) -> BlockingKernelClient:
-        """Start the kernel and return a client with open channels, for use without nbclient.
-
-        Raises CourseError when the kernel is not ready within ``timeout`` seconds.
-        """
-        from jupyter_client.blocking.client import BlockingKernelClient
-        from jupyter_core.utils import run_sync
-
-        run_sync(self.manager.start_kernel)()
-        client = BlockingKernelClient(parent=self.manager)
-        client.load_connection_info(self.manager.get_connection_info())
-        client.start_channels()
-        try:
-            client.wait_for_ready(timeout=timeout)
-        except RuntimeError as error:
-            client.stop_channels()
-            self.kill()
-            log = self.ending.log if self.ending else ""
-            raise CourseError(f"The kernel did not start ({error}). {log}".strip()) from error
-        return client
-
-    def is_alive(self) -> bool:
-        """Whether the kernel runs."""
-        from jupyter_core.utils import run_sync
-
-        return bool(run_sync(self.manager.is_alive)())
-
-    def kill(self) -> None:
-        """End the kernel and everything that it started; returns when nothing is left."""
-        from jupyter_core.utils import run_sync
-
-        run_sync(self._end)()
-
-    async def _end(self) -> None:
-        """Ask the stub to end everything; kill it when it does not."""
-        from jupyter_core.utils import ensure_async
-
-        provisioner = self.manager.provisioner
-        if provisioner is not None and provisioner.has_process:
-            await provisioner.send_signal(signal.SIGTERM)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(provisioner.wait(), GRACE)
-            if self.ending is None:
-                self._ending = Ending("killed", "It was killed from outside.")
-            await self.manager.shutdown_kernel(now=True)
-        await ensure_async(self.manager.cleanup_resources())
 
 
 class Sandbox:
@@ -219,7 +137,7 @@ class Sandbox:
             record=str(own / "ending.json"),
         )  # fmt: skip
         settings.save(own / "settings.json")
-        manager = kernel_manager(own, {VARIABLE: str(own / "settings.json")})
+        manager = Manager(own, {VARIABLE: str(own / "settings.json")})
         return Kernel(manager, own / "ending.json")
 
 
@@ -238,31 +156,3 @@ def _stop(process: subprocess.Popen[str]) -> None:
     process.wait()
     if process.stdout is not None:
         process.stdout.close()
-
-
-def kernel_manager(own: Path, environment: dict[str, str]) -> AsyncKernelManager:
-    """Return a manager of the kernelspec ``labkit-sandbox``, of this very labkit.
-
-    Args:
-        own: a folder for the connection file and the client's sockets.
-        environment: more variables for the stub.
-    """
-    from jupyter_client.kernelspec import KernelSpec
-    from jupyter_client.manager import AsyncKernelManager
-
-    spec = KernelSpec.from_resource_dir(str(SPEC.parent))
-    spec.argv = command()
-    spec.env = environment
-    manager = AsyncKernelManager(
-        kernel_name="labkit-sandbox", transport="ipc", ip=str(own / "client"),
-        connection_file=str(own / "connection.json"), shutdown_wait_time=GRACE,
-    )  # fmt: skip
-    manager._kernel_spec = spec
-    return manager
-
-
-def command() -> list[str]:
-    """Return the stub's command for this very labkit, safe in a student's folder."""
-    code = f"import sys; sys.path.insert(0, {str(places.ROOT)!r})\n"
-    code += "from labkit.course.sandbox.stub import main; main()"
-    return [sys.executable, "-I", "-c", code, "{connection_file}"]

@@ -131,11 +131,24 @@ class Client:
         return Ending("client", "The program that had started it was gone.")
 
 
+def _private_folder(settings: Settings) -> Path:
+    """Make the folder of sockets and temporary files; its name is short, as sockets need it.
+
+    It stands beside the record where there is one: it goes with that folder then, even if
+    this process is killed.
+    """
+    if settings.record is None:
+        return Path(tempfile.mkdtemp(prefix="labkit-kernel-"))
+    private = Path(settings.record).with_name("p")
+    private.mkdir(mode=0o700)
+    return private
+
+
 def main() -> None:
     """Run as the kernelspec's command: ``... CONNECTION_FILE``; further words are ignored."""
     given = os.environ.pop(VARIABLE, "")
     settings = Settings.load(Path(given)) if given else Settings()
-    private = Path(tempfile.mkdtemp(prefix="labkit-kernel-"))
+    private = _private_folder(settings)
     try:
         folder = Path(settings.folder) if settings.folder else private / "empty"
         folder.mkdir(exist_ok=True)
