@@ -1,10 +1,12 @@
 """A batch of the light assignment: tables, feedback, gradebook, resuming, bad input."""
 
 import csv
+import html
 import html.parser
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import light
 import pytest
+import requests
 from nbformat.v4 import new_code_cell
 
 from labkit.course.grading.batch import Settings
@@ -154,6 +157,44 @@ def test_nbgraders_own_export_opens_the_gradebook(batch):
         found = {row["student_id"]: float(row["score"]) for row in csv.DictReader(stream)}
     summary = {row["student"]: float(row["points"]) for row in rows(batch, "summary.csv")}
     assert found == summary
+
+
+def test_formgrader_opens_the_gradebook_and_a_submission(batch):
+    port = _free_port()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyter", "server", "--no-browser", "--allow-root",
+         f"--port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=",
+         "--ServerApp.jpserver_extensions={'nbgrader.server_extensions.formgrader': True}"],
+        cwd=batch / "out", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        address = f"http://127.0.0.1:{port}/formgrader"
+        (assignment,) = _wait_for(f"{address}/api/assignments").json()
+        assert (assignment["name"], assignment["max_score"]) == (light.NAME, 7)
+        listed = requests.get(f"{address}/api/submitted_notebooks/{light.NAME}/{light.NAME}")
+        scores = {one["student"]: (one["score"], one["id"]) for one in listed.json()}
+        assert scores["bob"][0] == 3.5
+        page = requests.get(f"{address}/submissions/{scores['bob'][1]}/")
+        assert page.status_code == 200
+        assert "def scale" in html.unescape(re.sub("<[^>]*>", "", page.text))
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _free_port():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+def _wait_for(address):
+    end = time.monotonic() + 180
+    while True:
+        try:
+            return requests.get(address)
+        except requests.ConnectionError:
+            assert time.monotonic() < end, "the server does not answer"
+            time.sleep(0.2)
 
 
 def test_a_persons_grade_in_the_gradebook_is_kept(batch, light_source):

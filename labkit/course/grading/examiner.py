@@ -31,6 +31,9 @@ from labkit.course.grading.exchange import Peer, describe, models_in
 from labkit.course.grading.wire import ExchangeError
 from labkit.errors import CourseError
 
+MEMORY = 8 * 10**9
+"""Bytes that an examiner may use: a student's model must not take the machine."""
+
 _TRAINING_STATE = (
     "optimizer", "loss", "compiled", "stop_training", "train_function", "test_function",
     "predict_function", "_compile_config", "_compile_loss", "_compile_metrics", "_loss_tracker",
@@ -278,6 +281,10 @@ def _quiet() -> Iterator[None]:
 def main() -> None:
     """Serve a grader over an inherited connection until it hangs up."""
     connection = Connection(int(sys.argv[1]))
+    if sys.platform == "linux":  # a model may be as large as its configuration says
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     order, _ = receive(connection)
     os.environ.setdefault("MPLBACKEND", "agg")
     assignment = load_assignment(Path(order["file"]))
@@ -300,6 +307,7 @@ def _serve(examiner: Examiner, connection: Connection, order: Any, data: bytes) 
         examiner.begin()
     elif order["do"] == "keep":
         examiner.keep(order["exercise"], data)
+        send(connection, {"kept": True})
     else:
         send(connection, {"checked": examiner.check(order["exercise"])})
 

@@ -20,9 +20,17 @@ from labkit.errors import CourseError
 PREPARING_SECONDS = 1800
 """How long an instructor's source may run."""
 
+READING_SECONDS = 120
+"""How long the examiner may take to read one answer."""
+
 
 class ExaminerLost(Exception):  # noqa: N818 - it says what happened
     """The examiner died or took too long over one exercise; it has been stopped."""
+
+    def __init__(self, exercise: str = "") -> None:
+        """Keep whose answer it was."""
+        super().__init__(exercise)
+        self.exercise = exercise
 
 
 class Examining:
@@ -80,15 +88,21 @@ class Examining:
         self._process = self._connection = None
 
     def begin(self, kept: list[tuple[str, bytes]]) -> None:
-        """Tell what a student's kernel has defined, by exercise, in the order of its cells."""
+        """Tell what a student's kernel has defined, by exercise, in the order of its cells.
+
+        Raises ExaminerLost with the exercise whose answer could not be read.
+        """
         self.start()
         assert self._connection is not None
+        exercise = ""
         try:
             send(self._connection, {"do": "begin"})
             for exercise, message in kept:
                 send(self._connection, {"do": "keep", "exercise": exercise}, message)
-        except OSError:
-            raise self._lost() from None
+                self._receive(READING_SECONDS)
+        except (OSError, ExaminerLost):
+            self.stop()
+            raise ExaminerLost(exercise) from None
 
     def check(self, exercise: str, session: Session, seconds: float) -> dict[str, Any]:
         """Have an exercise checked; calls of the student's functions go to the session.

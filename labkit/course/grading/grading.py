@@ -83,7 +83,11 @@ class Grader:
             self._session.start()
             self._kept = _Kept()
             if all(self._step(step) for step in self.plan.steps) and self._look_for_the_rest():
-                self.examining.begin(self._kept.messages)
+                try:
+                    self.examining.begin(self._kept.messages)
+                except ExaminerLost as lost:
+                    self._lost[lost.exercise] = "memory"
+                    continue
                 return True
         return False
 

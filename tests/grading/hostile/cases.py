@@ -328,6 +328,11 @@ CASES = [
         "import keras\ndef head(inputs, classes):\n    return keras.Sequential([keras.Input("
         "(inputs,)), keras.layers.Lambda(lambda x: x), keras.layers.Dense(classes)])")),
          {"head": ("failed", 0)}),
+    Case("huge model", answers(head=(
+        "import keras\ndef head(inputs, classes):\n    model = keras.Sequential([keras.Input("
+        "(inputs,)), keras.layers.Dense(classes)])\n    make = model.layers[0].get_config\n"
+        "    model.layers[0].get_config = lambda: {**make(), 'units': 10**11}\n"
+        "    return model")), {"head": ("failed", 0)}),
     Case("nonsense returned", answers(scale="def scale(x):\n    return [object(), {1: scale}]"),
          FAILED),
     *(Case(f"forged {name}", first(code, scale=WRONG_SCALE), FAILED | _HURT.get(name, {}))
