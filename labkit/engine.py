@@ -34,6 +34,8 @@ with _without_startup_messages():
     import keras
     import tensorflow as tf
 
+    # Warnings about traces: networks are small here, and many are built on purpose.
+    tf.get_logger().setLevel("ERROR")
     for _gpu in tf.config.list_physical_devices("GPU"):
         # A notebook takes the memory it uses, so that two of them fit on one GPU.
         with contextlib.suppress(RuntimeError):

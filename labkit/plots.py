@@ -93,7 +93,7 @@ def picture_grid(images: Pixels, titles: Sequence[str], *, title: str, columns: 
 
 @mpl.rc_context(_STYLE)
 def accuracy_against_labels(
-    curves: Mapping[str, ArrayLike], sizes: Sequence[int], *, title: str
+    curves: Mapping[str, ArrayLike], sizes: Sequence[int], *, title: str, what: str = "images"
 ) -> Picture:
     """Show accuracy against the number of labelled images a class, with 95 % intervals.
 
@@ -101,6 +101,7 @@ def accuracy_against_labels(
         curves: for each way of training, accuracies of shape (sizes, runs), 0..1.
         sizes: labelled images a class.
         title: of the figure; says whether the images are simulated.
+        what: was labelled, where it was not images.
     """
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axis = figure.subplots()
@@ -116,12 +117,12 @@ def accuracy_against_labels(
         axis.fill_between(sizes, np.clip(lows, 0, 1), np.clip(highs, 0, 1), alpha=0.2,
                           color=COLOURS[number], linewidth=0)  # fmt: skip
         sentences.append(f"{name} goes from {means[0]:.2f} to {means[-1]:.2f}")
-    axis.set(xscale="log", xlabel="labelled training images a class", title=title,
-             ylabel="accuracy on the test images")  # fmt: skip
+    axis.set(xscale="log", xlabel=f"labelled training {what} a class", title=title,
+             ylabel=f"accuracy on the test {what}")  # fmt: skip
     axis.set_xticks(list(sizes), [str(size) for size in sizes])
     axis.minorticks_off()
     axis.legend(loc="best", title="mean and 95 % interval over seeds")
-    alt = f"{title}. Accuracy for {sizes[0]} to {sizes[-1]} images a class: {'; '.join(sentences)}."
+    alt = f"{title}. Accuracy for {sizes[0]} to {sizes[-1]} {what} a class: {'; '.join(sentences)}."
     return Picture(figure, alt)
 
 

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import nbformat
 import pytest
 from PIL import Image
 
@@ -84,6 +85,18 @@ def test_data_pack_and_unpack_move_a_dataset(monkeypatch, capsys, folder, tmp_pa
     assert len(dataset.train) == 6
     assert call(monkeypatch, "data", "pack", "dog_breeds", "-o", str(pack)) == 1
     assert "no real copy of 'dog_breeds'" in capsys.readouterr().err
+
+
+def test_run_with_two_notebooks_at_a_time(monkeypatch, tmp_path, capsys):
+    for name in ("one", "two"):
+        cell = nbformat.v4.new_code_cell(f"# {name}", metadata={"tags": ["parameters"]})
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / f"{name}.ipynb")
+    monkeypatch.setattr("labkit.course.report._simulated_images", list)
+    files = [str(tmp_path / f"{name}.ipynb") for name in ("one", "two")]
+    assert call(monkeypatch, "run", *files, "--jobs", "2", "--out", str(tmp_path / "out")) == 0
+    shown = capsys.readouterr().out
+    assert shown.index("passed  one") < shown.index("passed  two")
+    assert "one.html" in (tmp_path / "out" / "index.html").read_text()
 
 
 def test_data_list_names_all(monkeypatch, capsys):

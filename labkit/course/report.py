@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -34,7 +35,8 @@ def write_report(runs: Sequence[NotebookRun], out: Path, *, profile: str, data: 
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True
     )
     html = environment.get_template("report.html.j2").render(
-        runs=runs, pages=pages, sections={run.name: _report_cells(run) for run in runs},
+        runs=runs, pages=pages, titles={run.name: _title(run) for run in runs},
+        sections={run.name: _report_cells(run) for run in runs},
         profile=profile, data=data, machine=_machine(), made=f"{datetime.now():%Y-%m-%d %H:%M}",
         earned=sum(run.points for run in runs), most=sum(run.max_points for run in runs),
         seconds=sum(run.seconds for run in runs), simulated=_simulated_images(),
@@ -104,16 +106,34 @@ def _notebook_page(run: NotebookRun, out: Path) -> str | None:
     return page.name
 
 
-def _report_cells(run: NotebookRun) -> list[str]:
-    """Return the outputs, as HTML, of the cells tagged ``report``."""
+def _title(run: NotebookRun) -> str:
+    """Return a notebook's first heading, or its name."""
     cells = read_notebook(run.file).cells if run.file.exists() else []
-    return [
-        html
-        for cell in cells
-        if "report" in cell.metadata.get("tags", [])
-        for output in cell.get("outputs", [])
-        if (html := _output_html(output))
-    ]
+    return next(iter(_headings(cells, 1).values()), run.name)
+
+
+def _headings(cells: Sequence[Any], level: int) -> dict[int, str]:
+    """Return the headings of one level by the number of the cell that they stand in."""
+    pattern = re.compile(rf"^{'#' * level} (.+)$", re.MULTILINE)
+    return {
+        place: found[1].strip().replace("`", "")
+        for place, cell in enumerate(cells)
+        if cell.cell_type == "markdown" and (found := pattern.search(cell.source))
+    }
+
+
+def _report_cells(run: NotebookRun) -> list[tuple[str, list[str]]]:
+    """Return the outputs, as HTML, of the cells tagged ``report``, by the section they are in."""
+    cells = read_notebook(run.file).cells if run.file.exists() else []
+    headings = _headings(cells, 2)
+    sections: list[tuple[str, list[str]]] = [("", [])]
+    for place, cell in enumerate(cells):
+        if place in headings:
+            sections.append((headings[place], []))
+        if "report" in cell.metadata.get("tags", []):
+            shown = (_output_html(output) for output in cell.get("outputs", []))
+            sections[-1][1].extend(html for html in shown if html)
+    return [section for section in sections if section[1]]
 
 
 def _output_html(output: Any) -> str:
