@@ -15,6 +15,7 @@ import psutil
 
 from labkit.backbones.catalogue import list_backbones
 from labkit.backbones.weights import pretrained_file, weights_folder
+from labkit.course.sandbox import bubblewrap
 from labkit.data.loading import real_folder
 from labkit.data.simulated.writing import RECIPES
 from labkit.errors import LabkitError
@@ -53,6 +54,7 @@ def examine() -> list[Finding]:
         *_weights(),
         *_data(),
         _packages(),
+        _sandbox(),
     ]
 
 
@@ -132,6 +134,15 @@ def _data() -> Iterator[Finding]:
             where = f"none in LABKIT_DATA ({folder})" if folder else "LABKIT_DATA is not set"
             remedy = f"simulated images are used; 'labkit data fetch {name}' for real ones"
             yield Finding("data", "note", f"{name}: no real images ({where})", remedy)
+
+
+def _sandbox() -> Finding:
+    """Say whether students' notebooks can be kept apart from this machine; for graders."""
+    problem = bubblewrap.problem()
+    if not problem:
+        return Finding("sandbox", "good", "bubblewrap works: submissions run in namespaces")
+    remedy = "none needed to learn; to grade: Linux with bubblewrap 0.8 or newer"
+    return Finding("sandbox", "note", f"submissions cannot be isolated: {problem}", remedy)
 
 
 def _packages() -> Finding:
