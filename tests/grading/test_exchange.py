@@ -198,6 +198,7 @@ def test_code_in_a_model_does_not_travel(sides):
         {"module": "keras.layers", "class_name": "TFSMLayer", "config": {"filepath": "/"}},
         {"module": "keras.layers", "class_name": "TextVectorization", "config": {}},
         {"module": "keras.layers", "class_name": "Dense", "registered_name": "x>y", "config": {}},
+        {"module": "keras.layers", "class_name": "Dense", "config": {"units": 10**11}},
         {"class_name": "__lambda__", "config": {"value": "x"}},
         {"class_name": "__typespec__", "config": []},
         {"module": "keras.layers", "class_name": "Dense", "config": {

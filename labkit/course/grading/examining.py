@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.course.grading.examiner import receive, send
-from labkit.course.grading.kernels import KernelLost, Session
+from labkit.course.grading.kernels import KernelLost, Session, Trouble
 from labkit.errors import CourseError
 
 PREPARING_SECONDS = 1800
@@ -27,9 +27,10 @@ READING_SECONDS = 120
 class ExaminerLost(Exception):  # noqa: N818 - it says what happened
     """The examiner died or took too long over one exercise; it has been stopped."""
 
-    def __init__(self, exercise: str = "") -> None:
-        """Keep whose answer it was."""
+    def __init__(self, trouble: Trouble, exercise: str = "") -> None:
+        """Keep what happened, and whose answer it was."""
         super().__init__(exercise)
+        self.trouble: Trouble = trouble
         self.exercise = exercise
 
 
@@ -100,9 +101,9 @@ class Examining:
             for exercise, message in kept:
                 send(self._connection, {"do": "keep", "exercise": exercise}, message)
                 self._receive(READING_SECONDS)
-        except (OSError, ExaminerLost):
+        except (OSError, ExaminerLost) as error:
             self.stop()
-            raise ExaminerLost(exercise) from None
+            raise ExaminerLost(getattr(error, "trouble", "memory"), exercise) from None
 
     def check(self, exercise: str, session: Session, seconds: float) -> dict[str, Any]:
         """Have an exercise checked; calls of the student's functions go to the session.
@@ -143,9 +144,10 @@ class Examining:
             if self._connection.poll(max(seconds, 0.0)):
                 return receive(self._connection)
         except (OSError, EOFError):
-            pass
-        raise self._lost()
+            raise self._lost() from None
+        raise self._lost("timeout")
 
-    def _lost(self) -> ExaminerLost:
+    def _lost(self, trouble: Trouble = "memory") -> ExaminerLost:
+        """Stop the process; where it ended by itself, its memory was used up."""
         self.stop()
-        return ExaminerLost()
+        return ExaminerLost(trouble)

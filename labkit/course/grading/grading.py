@@ -86,7 +86,7 @@ class Grader:
                 try:
                     self.examining.begin(self._kept.messages)
                 except ExaminerLost as lost:
-                    self._lost[lost.exercise] = "memory"
+                    self._lost[lost.exercise] = lost.trouble
                     continue
                 return True
         return False
@@ -183,11 +183,11 @@ class Grader:
     def _checked(self, exercise: Exercise) -> Grade:
         try:
             found = self.examining.check(exercise.name, self._session, 2 * self.seconds)
-        except ExaminerLost:
+        except ExaminerLost as lost:
             self._session.stop()
             self.examining.start()
-            return self._made(exercise, 0.0, "timeout", "Checking your answer took too much time "
-                              "or memory.")  # fmt: skip
+            reason = "Checking your answer took too much time or memory."
+            return self._made(exercise, 0.0, _STATUS[lost.trouble], reason)
         outcomes = tuple(CheckOutcome(**outcome) for outcome in found["outcomes"])
         if found["trouble"]:
             self._session.stop()

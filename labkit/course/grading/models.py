@@ -55,6 +55,33 @@ _PURE = ("keras.initializers", "keras.regularizers", "keras.constraints", "keras
          "keras.src.ops.numpy", "keras.src.ops.nn")  # fmt: skip
 """Modules of which every class may be named: they compute and do nothing else."""
 
+_SIZES = frozenset(
+    [
+        "units",
+        "filters",
+        "input_dim",
+        "output_dim",
+        "num_tokens",
+        "key_dim",
+        "num_heads",
+        "depth_multiplier",
+        "shape",
+        "batch_shape",
+        "batch_input_shape",
+        "target_shape",
+        "kernel_size",
+        "pool_size",
+        "padding",
+        "cropping",
+        "size",
+        "n",
+        "height",
+        "width",
+    ]
+)
+LARGEST_SIZE = 1_000_000
+"""Of a layer, in units or pixels: a configuration of more is not built."""
+
 _PLAIN = frozenset({"__keras_tensor__", "__tuple__", "__numpy__", "__slice__", "__ellipsis__"})
 
 
@@ -286,8 +313,17 @@ def _check_config(config: Any) -> None:
             _check_class(config)
         if "compile_config" in config:
             raise ExchangeError("A model travels without its compilation.")
-        for value in config.values():
+        for key, value in config.items():
             _check_config(value)
+            if key in _SIZES and _largest(value) > LARGEST_SIZE:
+                raise ExchangeError(f"The model has a layer with {key} of over {LARGEST_SIZE:,}.")
+
+
+def _largest(value: Any) -> float:
+    """Return the largest number in a value of a configuration."""
+    if isinstance(value, list):
+        return max(map(_largest, value), default=0)
+    return value if isinstance(value, int | float) else 0
 
 
 def _check_class(config: dict[str, Any]) -> None:
