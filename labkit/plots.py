@@ -137,6 +137,7 @@ def lines(
     marks: Mapping[str, float] | None = None,
     ticks: Sequence[str] = (),
     log: bool = False,
+    limits: tuple[float, float] = (-np.inf, np.inf),
 ) -> Picture:
     """Show curves over a row of numbers; of repeated runs the mean with its 95 % interval.
 
@@ -149,29 +150,38 @@ def lines(
         marks: names and places of vertical lines.
         ticks: a name for each x in place of its number.
         log: whether the horizontal axis is logarithmic.
+        limits: the values that there can be, such as (0, 1); intervals are cut there.
     """
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axis = figure.subplots()
     sentences = [f"{name} at {place:.3g}" for name, place in (marks or {}).items()]
-    repeated = False
-    for number, (name, values) in enumerate(curves.items()):
-        array = np.asarray(values, float)
-        many = array.ndim == 2
-        means = array.mean(axis=1) if many else array
-        style: Any = {"color": COLOURS[number], "linestyle": LINES[number]}
-        axis.plot(x, means, label=name, marker=MARKERS[number] if many else None, **style)
-        if many:
-            _, lows, highs = np.array([mean_interval(runs) for runs in array]).T
-            axis.fill_between(x, lows, highs, alpha=0.2, color=COLOURS[number], linewidth=0)
-        repeated = repeated or many
+    arrays = {name: np.asarray(values, float) for name, values in curves.items()}
+    for number, (name, array) in enumerate(arrays.items()):
+        means = _curve(axis, x, array, name, number, limits)
         sentences.append(f"{name} goes from {means[0]:.2f} to {means[-1]:.2f}")
     for number, (name, place) in enumerate((marks or {}).items(), len(curves)):
         axis.axvline(place, label=name, color=COLOURS[number], linestyle=LINES[number])
     axis.set(title=title, xlabel=xlabel, ylabel=ylabel, xscale="log" if log else "linear")
-    if ticks:
-        axis.set_xticks(list(x), ticks)
+    if ticks or (len(x) <= 16 and all(float(number).is_integer() for number in x)):
+        axis.set_xticks(list(x), ticks or [f"{number:g}" for number in x])
+    repeated = any(array.ndim == 2 for array in arrays.values())
     axis.legend(loc="best", title="mean and 95 % interval" if repeated else None)
     return Picture(figure, f"{title}. {ylabel} against {xlabel}: {'; '.join(sentences)}.")
+
+
+def _curve(
+    axis: Any, x: Sequence[float], values: Any, name: str, number: int, limits: tuple[float, float]
+) -> Any:
+    """Draw one curve, of repeated runs with its interval; return the means."""
+    style: Any = {"color": COLOURS[number], "linestyle": LINES[number]}
+    if values.ndim == 1:
+        axis.plot(x, values, label=name, **style)
+        return values
+    means, lows, highs = np.array([mean_interval(runs) for runs in values]).T
+    axis.plot(x, means, label=name, marker=MARKERS[number], **style)
+    axis.fill_between(x, np.clip(lows, *limits), np.clip(highs, *limits), alpha=0.2,
+                      color=COLOURS[number], linewidth=0)  # fmt: skip
+    return means
 
 
 @mpl.rc_context(_STYLE)

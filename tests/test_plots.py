@@ -91,6 +91,16 @@ def test_pictures_of_few_colours_keep_the_ink_of_the_figure(result):
     assert np.abs(few - all_).max() < 40
 
 
+def test_intervals_end_where_values_end():
+    picture = plots.lines(
+        {"runs": [[0.5, 1.0], [0.9, 1.0]]}, (1, 2), title="T", xlabel="x", ylabel="y", limits=(0, 1)
+    )
+    axis = picture.figure.axes[0]
+    assert axis.dataLim.ymin >= 0
+    assert axis.dataLim.ymax <= 1
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["1", "2"]
+
+
 def test_colours_differ_in_grey_or_by_shape():
     assert len(set(plots.COLOURS)) == len(plots.COLOURS) == len(plots.MARKERS) == len(plots.LINES)
 
