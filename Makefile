@@ -1,6 +1,7 @@
 # Each line works typed by hand as well; the README has them for Windows.
 PYTHON ?= python3
 BIN := .venv/bin
+FIRST := $(notdir $(firstword $(sort $(wildcard notebooks/0*))))
 
 .PHONY: run test nbval lab check bench clean
 .DEFAULT_GOAL := run
@@ -22,7 +23,7 @@ check: .venv/tests.done
 
 lab: .venv/course.done
 	$(BIN)/labkit release -o work
-	$(BIN)/jupyter lab work
+	$(BIN)/jupyter lab --ServerApp.root_dir=work --LabApp.default_url=/lab/tree/$(FIRST)/$(FIRST).ipynb
 
 bench: .venv/course.done
 	$(BIN)/labkit bench

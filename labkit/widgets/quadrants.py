@@ -10,7 +10,10 @@ from labkit.data.dataset import Dataset
 from labkit.engine import keras
 from labkit.quadrants.advice import Advice, advice_for, advise
 from labkit.quadrants.figure import quadrant_map
+from labkit.quadrants.reference import QUADRANT_NAMES, reference
 from labkit.quadrants.similarity import Similarity
+from labkit.results import mean_interval
+from labkit.tables import html_table
 from labkit.widgets.panel import Panel, slider
 
 PER_CLASS = (5, 10, 25, 50, 100, 250, 500, 750, 1000, 2500, 5000, 10000, 25000)
@@ -72,7 +75,7 @@ class QuadrantAdvisor(Panel):
             f"<h3>Which strategy to begin with?</h3><div class='labkit-row'>{size}"
             f"<strong data-part='size'></strong></div><div class='labkit-row'>{similarity}"
             "<strong data-part='similarity'></strong></div><div data-part='figure'></div>"
-            "<div data-part='advice' aria-live='polite'></div>"
+            "<div data-part='advice' aria-live='polite'></div><div data-part='evidence'></div>"
         )
 
     def parts(self) -> dict[str, str]:
@@ -86,6 +89,7 @@ class QuadrantAdvisor(Panel):
             "similarity": f"{self._similarity:.2f}",
             "figure": self._drawn[1],
             "advice": _told(advice),
+            "evidence": evidence(advice.quadrant),
         }
 
     def values(self) -> dict[str, Any]:
@@ -113,7 +117,8 @@ class QuadrantAdvisor(Panel):
 
     def plain_html(self) -> str:
         """Return figure and advice."""
-        return quadrant_map(self.advice)._repr_html_() + _told(self.advice)
+        advice = self.advice
+        return quadrant_map(advice)._repr_html_() + _told(advice) + evidence(advice.quadrant)
 
     def __str__(self) -> str:
         """Return the advice as text."""
@@ -130,3 +135,22 @@ def _sentence(advice: Advice) -> str:
         f"{advice.title}: {advice.per_class:,} images a class, similarity {advice.similarity:.2f}. "
         f"Quadrant {advice.quadrant}, strategy {advice.strategy}, because {advice.why}"
     )
+
+
+def evidence(quadrant: int) -> str:
+    """Return as HTML what was measured for the course in a quadrant; empty where nothing was."""
+    try:
+        found = reference("real")
+    except OSError:
+        return ""
+    name = QUADRANT_NAMES[quadrant]
+    if name not in found.datasets:
+        return ""
+    rows = []
+    for strategy in found.strategies:
+        mean, low, high = mean_interval(found.accuracies(name, strategy))
+        rows.append((strategy, f"{mean:.3f}", f"{low:.3f} to {high:.3f}"))
+    best, *others = found.leaders(name)
+    said = f"best {best}" + (f", not told from {', '.join(others)}" if others else "")
+    caption = f"Measured for the course, real images, quadrant {name}: {said}"
+    return html_table(rows, header=("strategy", "test accuracy", "95 %"), caption=caption)

@@ -3,7 +3,10 @@
 import pytest
 
 import labkit
+from labkit.quadrants.comparison import Comparison
 from labkit.quadrants.figure import quadrant_map
+from labkit.quadrants.runs import Run
+from labkit.widgets import quadrants
 from labkit.widgets.quadrants import PER_CLASS, QuadrantAdvisor
 
 
@@ -57,3 +60,30 @@ def test_the_figure_holds_point_and_interval(tiny, lite0):
     picture = quadrant_map(advice)
     assert "100 images a class, similarity 0.70, lies in quadrant 4, frozen" in picture.alt
     assert len(picture.figure.axes[0].containers) == 1
+
+
+REST = {"validation": 0.9, "n_train": 8, "n_test": 8, "seconds": 1.0, "cpu_seconds": 1.0,
+        "memory_mb": 1.0, "choices": {}, "images": "", "start": ""}  # fmt: skip
+
+
+def run(dataset, strategy, seed, accuracy):
+    return Run(dataset=dataset, strategy=strategy, seed=seed, accuracy=accuracy, **REST)
+
+
+def test_what_was_measured_is_shown_and_nothing_where_nothing_was(monkeypatch):
+    runs = [
+        run("4 small, similar", strategy, seed, accuracy + seed / 1000)
+        for strategy, accuracy in (("frozen", 0.9), ("full", 0.8))
+        for seed in range(3)
+    ]
+    monkeypatch.setattr(quadrants, "reference", lambda source: Comparison(tuple(runs)))
+    html = QuadrantAdvisor()._parts["evidence"]
+    assert "quadrant 4 small, similar: best frozen" in html
+    assert "0.901" in html
+    assert quadrants.evidence(1) == ""
+
+    def absent(source):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(quadrants, "reference", absent)
+    assert QuadrantAdvisor()._parts["evidence"] == ""
