@@ -35,10 +35,10 @@ model = labkit.build_classifier(vgg, 2, head="flatten")
 labkit.freeze(model)
 mobile = labkit.load_backbone("MobileNetV2", weights=None, image_size=32)
 small = labkit.build_classifier(mobile, 2)
-data = labkit.load_dataset("cats_vs_dogs", image_size=32, per_class=20, source="simulated")
-test = data.test.take(30)
+data = labkit.load_dataset("pictures", image_size=32)  # beside this notebook
+test = data.test
 scores = np.random.default_rng(0).dirichlet((1, 1), len(test)).astype("float32")
-result = labkit.TrainingResult("guesses, simulated", data.classes, test.labels, scores, {}, 0, 0.0)
+result = labkit.TrainingResult("guesses, made up", data.classes, test.labels, scores, {}, 0, 0.0)
 image = test.read([0])[0]
 """
 
@@ -60,12 +60,20 @@ NOTEBOOKS = {
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(
+    tmp_path_factory: pytest.TempPathFactory, draw_folder: Callable[..., Path]
+) -> Iterator[str]:
     """A JupyterLab that serves the notebooks above."""
     if find_browser() is None:
         pytest.skip("there is no Chromium here (Debian: apt-get install chromium)")
     pytest.importorskip("playwright", reason="playwright is not installed")
-    with jupyter(tmp_path_factory.mktemp("jupyter"), NOTEBOOKS) as served:
+    folder = tmp_path_factory.mktemp("jupyter")
+    counts = {"train": 4, "validation": 2, "test": 30}
+    draw_folder(
+        folder / "work" / "pictures",
+        {f"{split}/{name}": n for split, n in counts.items() for name in ("cat", "dog")},
+    )
+    with jupyter(folder, NOTEBOOKS) as served:
         yield served
 
 

@@ -37,7 +37,7 @@ def find_browser() -> str | None:
 def jupyter(folder: Path, notebooks: dict[str, Sequence[str]]) -> Iterator[str]:
     """Serve notebooks, given by their cells, by a JupyterLab of its own; yields its address."""
     work = folder / "work"
-    work.mkdir(parents=True)
+    work.mkdir(parents=True, exist_ok=True)
     for name, cells in notebooks.items():
         notebook = nbformat.v4.new_notebook(
             metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
