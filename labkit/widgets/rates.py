@@ -140,7 +140,13 @@ class LearningRateExplorer(Panel):
         }
 
     def _header(self) -> tuple[str, ...]:
-        return ("measure", "rate", "before", f"after {self.recording.steps[-1]} steps", "95 %")
+        return (
+            "measure",
+            "rate",
+            "before",
+            f"after {self.recording.steps[-1]} steps",
+            "95 % over seeds",
+        )
 
     def _rows(self, rates: Sequence[float]) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = []
