@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -99,7 +100,7 @@ CELLS = [
 import numpy as np
 import labkit
 from labkit.quiz import Question, seal
-data = labkit.load_dataset("cats_vs_dogs", image_size=64, per_class=15, source="simulated")
+data = labkit.load_dataset(FOLDER, image_size=64)
 backbone = labkit.load_backbone("EfficientNetLite0", image_size=64)
 model = labkit.build_classifier(backbone, 2)
 labkit.freeze(model)
@@ -118,8 +119,9 @@ SAID = ["1,280 x 2", "Is it so?", "pictures are named right", "block7", "quadran
 
 
 @pytest.mark.slow
-def test_without_a_front_end_each_has_a_plain_form_and_stays_small() -> None:
-    cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS]
+def test_without_a_front_end_each_has_a_plain_form_and_stays_small(tiny_folder: Path) -> None:
+    code = [CELLS[0].replace("FOLDER", repr(str(tiny_folder))), *CELLS[1:]]
+    cells = [nbformat.v4.new_code_cell(cell) for cell in code]
     notebook = nbformat.v4.new_notebook(cells=cells)
     NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
     for cell, said in zip(notebook.cells[1:], SAID, strict=True):

@@ -34,16 +34,16 @@ def test_the_sliders_lead_to_the_quadrant(per_class, similarity, quadrant, strat
     assert "measured" not in str(advisor)
 
 
-def test_what_is_measured_is_shown_until_a_slider_is_moved(tiny, lite0):
-    data = labkit.load_dataset("cats_vs_dogs", image_size=64, per_class=15, source="simulated")
+def test_what_is_measured_is_shown_until_a_slider_is_moved(tiny_folder, lite0):
+    data = labkit.load_dataset(tiny_folder, image_size=64)
     advisor = QuadrantAdvisor(data, lite0)
     advisor.prepare()
     advisor.refresh()
     advice = labkit.advise(data, lite0)
     assert advisor.advice == advice
     assert str(advisor) == str(advice)
-    assert "BatchNorm statistics, 30 images" in advisor._parts["advice"]
-    assert advisor._parts["size"] == "15"
+    assert "BatchNorm statistics, 80 images" in advisor._parts["advice"]
+    assert advisor._parts["size"] == "40"
     say(advisor, "size", len(PER_CLASS) - 1)
     assert advisor.advice.size == "large"
     assert "measured by" not in advisor._parts["advice"]
@@ -77,7 +77,9 @@ def test_what_was_measured_is_shown_and_nothing_where_nothing_was(monkeypatch):
         for seed in range(3)
     ]
     monkeypatch.setattr(quadrants, "reference", lambda source: Comparison(tuple(runs)))
-    html = QuadrantAdvisor()._parts["evidence"]
+    advisor = QuadrantAdvisor()
+    advisor.refresh()
+    html = advisor._parts["evidence"]
     assert "quadrant 4 small, similar: best frozen" in html
     assert "0.901" in html
     assert quadrants.evidence(1) == ""
@@ -86,4 +88,5 @@ def test_what_was_measured_is_shown_and_nothing_where_nothing_was(monkeypatch):
         raise FileNotFoundError
 
     monkeypatch.setattr(quadrants, "reference", absent)
-    assert QuadrantAdvisor()._parts["evidence"] == ""
+    advisor.refresh()
+    assert advisor._parts["evidence"] == ""
