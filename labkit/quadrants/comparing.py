@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import get_args
 
 import joblib
@@ -91,24 +92,38 @@ def compare(
     numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     _check(named, backbone, strategies, numbers)
     _check_settings(backbone, epochs, tops, learning_rates, scratch, jobs, budget)
-    network = network_digest(anatomy(backbone).base)
-    images = {name: dataset_digest(data) for name, data in named.items()}
-    tasks = []
-    for seed, (name, data) in itertools.product(numbers, named.items()):
-        wanted = per_class.get(name) if isinstance(per_class, Mapping) else per_class
-        blocks = default_tops(backbone) if tops is None else tuple(tops)
-        settings = Settings(epochs, blocks, tuple(learning_rates), scratch, wanted)
-        tasks.append(
-            Task(name, data, images[name], backbone, network, seed, tuple(strategies), settings)
-        )
-    for task in tasks[: len(named)]:
-        task.prepared()  # too few images are said before anything is trained
+    blocks = default_tops(backbone) if tops is None else tuple(tops)
+    settings = Settings(epochs, blocks, tuple(learning_rates), scratch, None)
+    tasks = _plan(named, backbone, numbers, strategies, settings, per_class)
     if budget is not None:
         tasks = _within(budget, tasks, jobs)
     runs = _run_all(tasks, jobs, scheduler)
     order = {name: place for place, name in enumerate(named)}
     runs.sort(key=lambda run: (order[run.dataset], CONTENDERS.index(run.strategy), run.seed))
     return Comparison(tuple(runs), _about(tasks, named))
+
+
+def _plan(
+    named: Mapping[str, Dataset],
+    backbone: keras.Model,
+    seeds: list[int],
+    strategies: Sequence[Contender],
+    settings: Settings,
+    per_class: int | Mapping[str, int] | None,
+) -> list[Task]:
+    """Return a task a seed and dataset, all datasets of a seed after one another."""
+    network = network_digest(anatomy(backbone).base)
+    images = {name: dataset_digest(data) for name, data in named.items()}
+    tasks = []
+    for seed, (name, data) in itertools.product(seeds, named.items()):
+        wanted = per_class.get(name) if isinstance(per_class, Mapping) else per_class
+        own = replace(settings, per_class=wanted)
+        tasks.append(
+            Task(name, data, images[name], backbone, network, seed, tuple(strategies), own)
+        )
+    for task in tasks[: len(named)]:
+        task.prepared()  # too few images are said before anything is trained
+    return tasks
 
 
 def _check(

@@ -92,28 +92,32 @@ def measure_similarity(backbone: keras.Model, split: Split, *, seed: int = 0) ->
     """
     base = anatomy(backbone).base
     check_size(base, split)
-    if _is_untrained(base):
-        raise ModelError(
-            f"{backbone.name} has random weights, so nothing is similar to what it knows: "
-            "load it with weights='imagenet', or train it first."
-        )
-    if base.name in {info.name for info in list_backbones()}:
-        size = backbone_info(JUDGE).input_size
-        base, source = load_backbone(JUDGE, image_size=size), f"{JUDGE}'s memory of ImageNet"
-    else:
-        source = f"{base.name}'s memory of what it was trained on"
-    layers = late_norms(base)
-    if not layers:
-        raise ModelError(
-            f"{base.name} is not one of list_backbones() and has no BatchNorm layers, whose "
-            "statistics would tell what it was trained on: similarity cannot be measured."
-        )
+    judge, source = _judge_for(base)
+    layers = late_norms(judge)
     chosen = sample(split, seed)
-    moments = activation_moments(base, layers, chosen)
+    moments = activation_moments(judge, layers, chosen)
     distance, error = _with_error(moments, layers, seed)
     low, value, high = (similarity_of(distance + step * 1.96 * error) for step in (1.0, 0.0, -1.0))
     measure = f"BatchNorm statistics, {len(chosen)} images against {source}"
     return Similarity(value, low, high, distance, measure, len(chosen))
+
+
+def _judge_for(base: keras.Model) -> tuple[keras.Model, str]:
+    """Return the network that judges for a base, and what it remembers, for a reader."""
+    if _is_untrained(base):
+        raise ModelError(
+            f"{base.name} has random weights, so nothing is similar to what it knows: "
+            "load it with weights='imagenet', or train it first."
+        )
+    if base.name in {info.name for info in list_backbones()}:
+        size = backbone_info(JUDGE).input_size
+        return load_backbone(JUDGE, image_size=size), f"{JUDGE}'s memory of ImageNet"
+    if not late_norms(base):
+        raise ModelError(
+            f"{base.name} is not one of list_backbones() and has no BatchNorm layers, whose "
+            "statistics would tell what it was trained on: similarity cannot be measured."
+        )
+    return base, f"{base.name}'s memory of what it was trained on"
 
 
 def similarity_of(distance: float) -> float:

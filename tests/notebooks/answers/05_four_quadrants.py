@@ -1,0 +1,191 @@
+"""Answers to the exercises of lesson 5: wrong ones that must lose points, right ones that must not."""
+
+WRONG = {
+    "quadrant_of": [
+        # the largest class decides
+        """def quadrant_of(counts, similarity):
+    large = max(counts.values()) >= 1000
+    if similarity >= 0.5:
+        return (2, "partial") if large else (4, "frozen")
+    return (1, "full") if large else (3, "partial")""",
+        # all pictures together
+        """def quadrant_of(counts, similarity):
+    large = sum(counts.values()) >= 1000
+    if similarity >= 0.5:
+        return (2, "partial") if large else (4, "frozen")
+    return (1, "full") if large else (3, "partial")""",
+        # rows swapped
+        """def quadrant_of(counts, similarity):
+    large = min(counts.values()) >= 1000
+    if similarity < 0.5:
+        return (2, "partial") if large else (4, "frozen")
+    return (1, "full") if large else (3, "partial")""",
+        # the border belongs to small
+        """def quadrant_of(counts, similarity):
+    large = min(counts.values()) > 1000
+    if similarity >= 0.5:
+        return (2, "partial") if large else (4, "frozen")
+    return (1, "full") if large else (3, "partial")""",
+        # the strategy alone
+        """def quadrant_of(counts, similarity):
+    return "frozen" if similarity >= 0.5 else "full" """,
+    ],
+    "problems": [
+        'my_quadrants = {"birds": "b", "welds": "a", "dishes": "b", "grains": "c"}',
+        'my_quadrants = {"birds": "d", "welds": "c", "dishes": "b", "grains": "a"}',
+        'my_quadrants = {"birds": "d", "welds": "a", "dishes": "b"}',
+        'my_quadrants = {"birds": 4, "welds": "a", "dishes": "b", "grains": "c"}',
+        "my_quadrants = {}",
+    ],
+    "judge_similarity": [
+        # the value alone
+        """def judge_similarity(advice):
+    return "similar" if advice.similarity > 0.5 else "dissimilar" """,
+        # one end of the interval for both
+        """def judge_similarity(advice):
+    if advice.interval[0] > 0.5:
+        return "similar"
+    return "dissimilar" if advice.interval[0] < 0.5 else "borderline" """,
+        # borderline only where the value is close
+        """def judge_similarity(advice):
+    if abs(advice.similarity - 0.5) < 0.05:
+        return "borderline"
+    return "similar" if advice.similarity > 0.5 else "dissimilar" """,
+        # ends swapped
+        """def judge_similarity(advice):
+    high, low = advice.interval
+    return "similar" if low > 0.5 else "dissimilar" if high < 0.5 else "borderline" """,
+    ],
+    "prediction": [
+        'my_winner, my_lead = "transfer", 2',
+        'my_winner, my_lead = "frozen", -3',
+        'my_winner, my_lead = "frozen", 250',
+    ],
+    "paired_verdict": [
+        # two intervals that may not overlap: pairing is lost
+        """def paired_verdict(ours, theirs):
+    from scipy import stats
+    ours, theirs = np.array(ours), np.array(theirs)
+    n = len(ours)
+    error = ((ours.var(ddof=1) + theirs.var(ddof=1)) / n) ** 0.5
+    half = stats.t.ppf(0.975, n - 1) * error
+    mean = ours.mean() - theirs.mean()
+    low, high = mean - half, mean + half
+    return {"mean": mean, "low": low, "high": high,
+            "verdict": "better" if low > 0 else "worse" if high < 0 else "cannot tell"}""",
+        # the spread of the runs in place of the mean's
+        """def paired_verdict(ours, theirs):
+    from scipy import stats
+    d = np.subtract(ours, theirs)
+    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1)
+    low, high = d.mean() - half, d.mean() + half
+    return {"mean": d.mean(), "low": low, "high": high,
+            "verdict": "better" if low > 0 else "worse" if high < 0 else "cannot tell"}""",
+        # the normal distribution, for four runs
+        """def paired_verdict(ours, theirs):
+    d = np.subtract(ours, theirs)
+    half = 1.96 * d.std(ddof=1) / len(d) ** 0.5
+    low, high = d.mean() - half, d.mean() + half
+    return {"mean": d.mean(), "low": low, "high": high,
+            "verdict": "better" if low > 0 else "worse" if high < 0 else "cannot tell"}""",
+        # always takes sides
+        """def paired_verdict(ours, theirs):
+    found = paired_difference("a", "b", ours, theirs)
+    return {"mean": found.mean, "low": found.low, "high": found.high,
+            "verdict": "better" if found.mean > 0 else "worse"}""",
+        # the other way round
+        """def paired_verdict(ours, theirs):
+    found = paired_difference("a", "b", theirs, ours)
+    return {"mean": found.mean, "low": found.low, "high": found.high,
+            "verdict": "better" if found.low > 0 else "worse" if found.high < 0 else "cannot tell"}""",
+    ],
+    "rule_holds": [
+        # the highest mean confirms
+        """def rule_holds(accuracies, strategy):
+    best = max(accuracies, key=lambda name: np.mean(accuracies[name]))
+    return "confirmed" if best == strategy else "refuted" """,
+        # one rival that is beaten is enough
+        """def rule_holds(accuracies, strategy):
+    found = [paired_verdict(accuracies[strategy], v)["verdict"] for s, v in accuracies.items() if s != strategy]
+    if "better" in found:
+        return "confirmed"
+    return "refuted" if "worse" in found else "open" """,
+        # never open
+        """def rule_holds(accuracies, strategy):
+    found = [paired_verdict(accuracies[strategy], v)["verdict"] for s, v in accuracies.items() if s != strategy]
+    return "refuted" if "worse" in found else "confirmed" """,
+        # compares with full only
+        """def rule_holds(accuracies, strategy):
+    found = paired_verdict(accuracies[strategy], accuracies["full"])["verdict"]
+    return {"better": "confirmed", "worse": "refuted"}.get(found, "open")""",
+    ],
+    "my_strategy": [
+        'my_strategy = "full"',
+        'my_strategy = "scratch"',
+        "my_strategy = 4",
+    ],
+}
+
+RIGHT = {
+    "quadrant_of": [
+        """def quadrant_of(counts, similarity):
+    table = {(True, False): (1, "full"), (True, True): (2, "partial"),
+             (False, False): (3, "partial"), (False, True): (4, "frozen")}
+    return table[all(n >= 1000 for n in counts.values()), similarity >= 0.5]""",
+        """def quadrant_of(counts, similarity):
+    size = "large" if sorted(counts.values())[0] >= LARGE else "small"
+    return list(QUADRANTS[size, bool(similarity >= 0.5)][:2])""",
+    ],
+    "problems": [
+        'my_quadrants = {"grains": "C", "dishes": "B", "welds": "A", "birds": "D"}',
+        'my_quadrants = dict(zip(("birds", "welds", "dishes", "grains"), "dabc"))',
+    ],
+    "judge_similarity": [
+        """def judge_similarity(advice):
+    inside = min(advice.interval) <= 0.5 <= max(advice.interval)
+    return "borderline" if inside else ("similar" if advice.similarity > 0.5 else "dissimilar")""",
+        """def judge_similarity(advice):
+    sides = {end > 0.5 for end in advice.interval}
+    return {(True,): "similar", (False,): "dissimilar"}.get(tuple(sides), "borderline")""",
+    ],
+    "prediction": [
+        'my_winner, my_lead = "full", 0',
+        'my_winner = "scratch"\nmy_lead = 12.5',
+    ],
+    "paired_verdict": [
+        """def paired_verdict(ours, theirs):
+    found = paired_difference("ours", "theirs", list(ours), list(theirs))
+    word = ("better" if found.mean > 0 else "worse") if found.is_clear else "cannot tell"
+    return {"mean": found.mean, "low": found.low, "high": found.high, "verdict": word}""",
+        """from scipy import stats
+def paired_verdict(ours, theirs):
+    d = [a - b for a, b in zip(ours, theirs)]
+    low, high = stats.t.interval(0.95, len(d) - 1, loc=np.mean(d), scale=stats.sem(d))
+    verdict = "cannot tell"
+    if low > 0:
+        verdict = "better"
+    if high < 0:
+        verdict = "worse"
+    return dict(mean=sum(d) / len(d), low=low, high=high, verdict=verdict)""",
+    ],
+    "rule_holds": [
+        """def rule_holds(accuracies, strategy):
+    others = {s: v for s, v in accuracies.items() if s != strategy}
+    better = sum(paired_verdict(accuracies[strategy], v)["verdict"] == "better" for v in others.values())
+    if any(paired_verdict(v, accuracies[strategy])["verdict"] == "better" for v in others.values()):
+        return "refuted"
+    return "confirmed" if better == len(others) else "open" """,
+        """def rule_holds(accuracies, strategy):
+    answer = "confirmed"
+    for name in accuracies:
+        if name == strategy:
+            continue
+        found = paired_difference("a", "b", accuracies[strategy], accuracies[name])
+        if found.high < 0:
+            return "refuted"
+        if not found.low > 0:
+            answer = "open"
+    return answer""",
+    ],
+    "my_strategy": ['my_strategy = "partial"', 'my_strategy = "fro" + "zen"'],
+}
