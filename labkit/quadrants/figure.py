@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -47,9 +48,17 @@ def comparison_figure(comparison: Comparison) -> Picture:
         ]
         for axis in axes[len(datasets) :]:
             axis.set_axis_off()
-        figure.supxlabel("accuracy on the test images: mean and 95 % interval", fontsize=9)
-    title = "Strategies compared"
+        figure.supxlabel(
+            f"accuracy on the test images{_sources(comparison)}: mean and 95 % interval", fontsize=9
+        )
+    title = f"Strategies compared{_sources(comparison)}"
     return Picture(figure, f"{title}. {' '.join(sentences)}")
+
+
+def _sources(comparison: Comparison) -> str:
+    """Return where the images come from, as the comparison tells it: `` (simulated)``."""
+    found = re.findall(r"\((real|simulated) images\)", comparison.about.get("images", ""))
+    return f" ({', '.join(dict.fromkeys(found))})" if found else ""
 
 
 def _panel(axis: Any, comparison: Comparison, dataset: str) -> str:

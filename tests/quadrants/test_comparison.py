@@ -321,6 +321,11 @@ def test_the_figure_has_a_panel_a_dataset() -> None:
     assert "best: full, not told from frozen." in picture.alt
 
 
+def test_the_figure_says_where_the_images_come_from() -> None:
+    drawn = replace(made_up(), about={"images": "pets (simulated images); 96 px"})
+    assert drawn.plot().alt.startswith("Strategies compared (simulated). pets: frozen")
+
+
 # Budget
 
 
