@@ -14,6 +14,7 @@ import pytest
 
 import labkit
 from labkit.errors import DataError, LabkitError, ModelError
+from labkit.quadrants import budget
 from labkit.quadrants import runs as runs_module
 from labkit.quadrants.budget import duration, fit_into
 from labkit.quadrants.comparison import Comparison
@@ -133,7 +134,7 @@ def test_an_interrupted_comparison_goes_on(
     monkeypatch.setattr(runs_module._Bench, "run", stop_in_the_third)
     with pytest.raises(KeyboardInterrupt):
         labkit.compare(sets["pets"], backbone, strategies=("frozen", "full", "scratch"), **quick)
-    assert done == ["frozen", "full"]
+    assert done == ["scratch", "frozen"]
 
     def count(bench: Any, strategy: Any) -> Run:
         done.append(strategy)
@@ -143,7 +144,7 @@ def test_an_interrupted_comparison_goes_on(
     again = labkit.compare(
         sets["pets"], backbone, strategies=("frozen", "full", "scratch"), **quick
     )
-    assert done == ["frozen", "full", "scratch"]
+    assert done == ["scratch", "frozen", "full"]
     name = sets["pets"].name
     for strategy in ("frozen", "full", "scratch"):
         assert again.accuracies(name, strategy) == pytest.approx(
@@ -346,6 +347,21 @@ def test_a_budget_that_is_too_small_is_refused_in_one_line() -> None:
         "The comparison takes up to 4 min, with 2 seeds up to 3 min, and the budget is 2 min:"
     )
     assert "\n" not in message
+
+
+def test_tracing_is_paid_once_for_networks_that_are_used_again(
+    kept: Any, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, backbone, _, _, sets = kept
+    settings = Settings(2, (1, 2), (1e-3,), "small", 20)
+    tasks = [
+        runs_module.Task("pets", sets["pets"], "d", backbone, "n", seed, CONTENDERS, settings)
+        for seed in (0, 1)
+    ]
+    monkeypatch.setattr(budget, "_seconds_an_image", lambda network: 1e-12)
+    traced = budget.TRACING
+    first = traced["frozen"] + 2 * traced["partial"] + traced["full"] + traced["scratch"]
+    assert budget.seconds_of_tasks(tasks) == pytest.approx([first, 0.0], abs=1e-3)
 
 
 def test_durations_read_well() -> None:
