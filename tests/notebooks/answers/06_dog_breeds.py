@@ -234,7 +234,8 @@ def confused_pairs(labels, predictions, names, count):
     return sorted((p for p in pairs if p[2] > 0), key=lambda p: p[2], reverse=True)[:count]""",
     ],
     "recalls": [
-        """def recalls(labels, predictions, n_classes):
+        """from scipy import stats
+def recalls(labels, predictions, n_classes):
     z, found = stats.norm.ppf(0.975), []
     for k in range(n_classes):
         own = predictions[labels == k] == k
