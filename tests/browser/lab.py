@@ -117,8 +117,13 @@ class Lab:
     def open(self, *, reset: bool = True) -> Lab:
         """Open the notebook and wait until its kernel is ready."""
         self.page.goto(f"{self.address}/lab/tree/{self.notebook}{'?reset' if reset else ''}")
-        self.page.wait_for_function("() => window.jupyterapp !== undefined")
-        self.page.evaluate("() => window.jupyterapp.restored.then(() => true)")
+        # A second tab is sent on to a workspace of its own; waiting for a function survives that.
+        self.page.wait_for_function(
+            """() => {
+                window.jupyterapp?.restored.then(() => { window.labIsRestored = true; });
+                return window.labIsRestored === true;
+            }"""
+        )
         self.page.wait_for_function(
             """name => {
                 const panel = window.jupyterapp.shell.currentWidget;
