@@ -179,6 +179,23 @@ def test_what_a_function_does_to_a_model_travels_back(sides, small_net):
     assert float(base.optimizer.learning_rate) == 0.5
 
 
+def test_a_frozen_model_comes_back_with_the_flag_of_each_layer(sides, small_net):
+    """Its own flag is passed on to all layers in Keras; those that did not change stay frozen."""
+    base = small_net()
+    base.trainable = False
+
+    def unfreeze_the_last(model):
+        model.trainable = True
+        for layer in model.layers[:-2]:
+            layer.trainable = False
+        return model
+
+    remote(sides, unfreeze_the_last)(base)
+    assert base.trainable
+    assert [layer.trainable for layer in base.layers[-2:]] == [True, True]
+    assert not any(layer.trainable for layer in base.layers[:-2])
+
+
 def test_code_in_a_model_does_not_travel(sides):
     from labkit.engine import keras
 

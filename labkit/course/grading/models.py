@@ -183,6 +183,11 @@ class Models:
         layers = dict(walk(model))
         for path, change in node["changes"].items():
             self._apply(self._places[id(layers[path])], layers[path], change, reader)
+        for layer in layers.values():
+            # A model passes its flag on to its layers, whose own may not have changed.
+            flag = self._told.get((*self._places[id(layer)], "trainable"), layer.trainable)
+            if layer.trainable != flag:
+                layer.trainable = flag
         if "compile" in node:
             self._told[reference, "compiled"] = node["compile"]
             if node["compile"]:
@@ -195,9 +200,7 @@ class Models:
 
     def _apply(self, place: Place, layer: Any, change: Any, reader: Reader) -> None:
         if "trainable" in change:
-            flag = self._told[*place, "trainable"] = bool(change["trainable"])
-            if layer.trainable != flag:
-                layer.trainable = flag
+            self._told[*place, "trainable"] = bool(change["trainable"])
         if "weights" in change:
             arrays = [reader.array(number) for number in change["weights"]]
             if [a.shape for a in arrays] != [tuple(w.shape) for w in layer.weights]:
