@@ -31,9 +31,16 @@ def nothing_left():
     before = _below()
     yield
     until = time.monotonic() + 5
-    while left := [p for p in _below() - before if p.status() != psutil.STATUS_ZOMBIE]:
+    while left := [p for p in _below() - before if _runs(p)]:
         assert time.monotonic() < until, left
         time.sleep(0.05)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:  # it ended just now
+        return False
 
 
 def _below() -> set[psutil.Process]:
