@@ -145,11 +145,12 @@ def _from_csv(file: Path) -> list[tuple[str, str, float, float]]:
 
 
 def _from_gradebook(file: Path) -> list[tuple[str, str, float, float]]:
-    from nbgrader.api import Gradebook
     from sqlalchemy.exc import SQLAlchemyError
 
+    from labkit.course.grading.gradebook import open_gradebook
+
     try:  # read only: a file that is no gradebook must not become one
-        with Gradebook(f"sqlite:///file:{file.resolve().as_posix()}?mode=ro&uri=true") as book:
+        with open_gradebook(f"sqlite:///file:{file.resolve().as_posix()}?mode=ro&uri=true") as book:
             return [
                 (row.student.id, assignment.name, float(row.score), float(row.max_score))
                 for assignment in book.assignments

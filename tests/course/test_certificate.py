@@ -57,10 +57,10 @@ def test_a_row_of_the_summary_becomes_a_certificate(summary):
 
 
 def test_a_gradebook_gives_the_same(tmp_path):
-    from nbgrader.api import Gradebook
+    from labkit.course.grading.gradebook import open_gradebook
 
     file = tmp_path / "gradebook.db"
-    with Gradebook(f"sqlite:///{file}") as book:
+    with open_gradebook(f"sqlite:///{file}") as book:
         book.add_assignment("01_inside_a_backbone")
         book.add_notebook("n", "01_inside_a_backbone")
         book.add_grade_cell("c", "n", "01_inside_a_backbone", max_score=4, cell_type="code")

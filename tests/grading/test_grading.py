@@ -198,14 +198,14 @@ def _wait_for(address):
 
 
 def test_a_persons_grade_in_the_gradebook_is_kept(batch, light_source):
-    from nbgrader.api import Gradebook
+    from labkit.course.grading.gradebook import open_gradebook
 
     url = f"sqlite:///{batch / 'out' / 'gradebook.db'}"
-    with Gradebook(url) as book:
+    with open_gradebook(url) as book:
         book.find_grade("why", light.NAME, light.NAME, "ann").manual_score = 1
         book.db.commit()
     grade(light_source, batch, resume=True)
-    with Gradebook(url) as book:
+    with open_gradebook(url) as book:
         assert book.find_submission(light.NAME, "ann").score == 7
         assert book.find_grade("why", light.NAME, light.NAME, "bob").needs_manual_grade
 

@@ -6,9 +6,12 @@ with formgrader in it.
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,24 @@ c.CourseDirectory.root = {root!r}
 """
 
 
+@contextmanager
+def open_gradebook(url: str) -> Iterator[Any]:
+    """nbgrader's gradebook at a database address.
+
+    nbgrader starts ``alembic`` by name when it makes a new one. That program lies beside this
+    interpreter, in a folder that PATH does not name where the environment is not activated.
+    """
+    from nbgrader.api import Gradebook
+
+    path = os.environ.get("PATH", os.defpath)
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), path])
+    try:
+        with Gradebook(url) as book:
+            yield book
+    finally:
+        os.environ["PATH"] = path
+
+
 def write_gradebook(results: Sequence[Graded], sources: Mapping[str, Path], out: Path) -> Path:
     """Write or update ``gradebook.db``; what a person has graded in it is kept.
 
@@ -31,19 +52,17 @@ def write_gradebook(results: Sequence[Graded], sources: Mapping[str, Path], out:
         sources: the instructor's notebooks by assignment.
         out: the course folder; the sources are copied into it.
     """
-    from nbgrader.api import Gradebook
-
     file = out / "gradebook.db"
     url = f"sqlite:///{file}"
     with atomic_write(out / "nbgrader_config.py") as stream:
         stream.write(_CONFIG.format(root=str(out)).encode())
-    with Gradebook(url) as book:
+    with open_gradebook(url) as book:
         for name in sources:
             book.update_or_create_assignment(name)
     for name, source in sources.items():
         _save_cells(name, source, out, url)
     # SQLAlchemy warns about the way in which nbgrader adds rows.
-    with Gradebook(url) as book, warnings.catch_warnings(action="ignore"):
+    with open_gradebook(url) as book, warnings.catch_warnings(action="ignore"):
         for graded in results:
             _save_grades(book, graded)
         book.db.commit()
