@@ -39,11 +39,11 @@ def text_table(
     return "\n".join([caption, *text] if caption else text)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """A table given by its columns; a notebook shows it when it is the last line of a cell.
 
-    >>> print(Table({"labels": (10, 100), "accuracy": ("0.90", "0.95")}))
+    >>> Table({"labels": (10, 100), "accuracy": ("0.90", "0.95")})
     labels  accuracy
     10          0.90
     100         0.95
@@ -55,7 +55,7 @@ class Table:
     def _rows(self) -> list[tuple[object, ...]]:
         return list(zip(*self.columns.values(), strict=True))
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Return the table as text."""
         return text_table(self._rows(), header=list(self.columns), caption=self.caption)
 

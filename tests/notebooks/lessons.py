@@ -7,6 +7,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
+from labkit.course.grading.examiner import run_cell
 from labkit.course.run import find_notebooks, read_notebook
 
 verdicts: dict[tuple[str, str], str] = {}
@@ -59,16 +60,6 @@ def is_plain_answer(cell: Any) -> bool:
         return all(isinstance(s, ast.Assign) and bool([ast.literal_eval(s.value)]) for s in body)
     except ValueError:
         return False
-
-
-def run_cell(source: str, names: dict[str, Any]) -> Any:
-    """Execute a cell's code; return what its last line is worth, as a notebook would show it."""
-    tree = ast.parse(source)
-    last = tree.body[-1] if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    if last is not None:
-        tree.body.pop()
-    exec(compile(tree, "<cell>", "exec"), names)
-    return eval(compile(ast.Expression(last.value), "<cell>", "eval"), names) if last else None
 
 
 @functools.cache
