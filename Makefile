@@ -35,6 +35,7 @@ bench: .venv/course.done
 .venv/course.done: requirements.txt pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	$(BIN)/jupyter kernelspec install --log-level=ERROR --sys-prefix --name labkit-sandbox labkit/course/sandbox/kernelspec
 	@touch $@
 
 .venv/tests.done: tests/requirements.txt .venv/course.done
