@@ -29,6 +29,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Point every cache to a temporary folder, before TensorFlow or a test is imported."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return  # each of the processes that run the tests has a folder of its own
     real = os.environ.pop("LABKIT_DATA", "")
     if real:
         _session["real"] = Path(real).expanduser().resolve()
@@ -38,8 +40,16 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["TQDM_DISABLE"] = "1"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process have all tests that run the same lessons, and one each the other files."""
+    for item in items:
+        lesson = item.path.parent.name == "notebooks" or item.path.name == "test_lessons.py"
+        item.add_marker(pytest.mark.xdist_group("lessons" if lesson else str(item.path)))
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
-    shutil.rmtree(_session["folder"], ignore_errors=True)
+    if "folder" in _session:
+        shutil.rmtree(_session["folder"], ignore_errors=True)
 
 
 @pytest.hookimpl(tryfirst=True)

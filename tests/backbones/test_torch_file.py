@@ -171,7 +171,7 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(seed=st.integers(0, 2**32))
 def test_damaged_bytes_never_raise_anything_else(tmp_path: Path, seed: int) -> None:

@@ -14,6 +14,9 @@ from labkit.course.sandbox.watching import MOST_FILES, Watch
 LEFTOVER = f"labkit-leftover-{os.getpid()}"
 """An argument that marks processes which a notebook leaves behind."""
 
+OTHERS = ("labkit.course.sandbox.parent", "chromium")
+"""The warm parent is meant to stay; a Chromium of other tests comes and goes."""
+
 
 class Nobody:
     """A census of no processes."""
@@ -44,10 +47,10 @@ def _runs(process: psutil.Process) -> bool:
 
 
 def _below() -> set[psutil.Process]:
-    """What descends from here or bears the mark; the warm parent is meant to stay."""
+    """What descends from here or bears the mark, but for ``OTHERS``."""
     below = set(psutil.Process().children(recursive=True))
     below |= {p for p in psutil.process_iter(["cmdline"]) if LEFTOVER in (p.info["cmdline"] or ())}
-    return {p for p in below if "labkit.course.sandbox.parent" not in " ".join(_words(p))}
+    return {p for p in below if not any(name in " ".join(_words(p)) for name in OTHERS)}
 
 
 def _words(process: psutil.Process) -> list[str]:
