@@ -14,7 +14,7 @@ test: .venv/tests.done check
 	$(MAKE) nbval
 
 nbval: .venv/tests.done
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=1200 notebooks
+	$(BIN)/python -m pytest -n 2 --dist loadscope --nbval-lax --nbval-current-env --nbval-cell-timeout=1200 notebooks
 
 check: .venv/tests.done
 	$(BIN)/ruff check
