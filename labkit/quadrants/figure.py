@@ -105,7 +105,7 @@ def quadrant_map(advice: Advice) -> Picture:
     point = min(max(advice.per_class, 1), 9e4)
     error = [[advice.similarity - left], [right - advice.similarity]]
     axis.errorbar(advice.similarity, point, xerr=error, fmt="o", color=COLOURS[1], capsize=5,
-                  markersize=9, linewidth=2)  # fmt: skip
+                  markersize=9, linewidth=2, clip_on=False)  # fmt: skip
     axis.axhline(LARGE, color="#666666", linewidth=1)
     axis.axvline(0.5, color="#666666", linewidth=1)
     axis.set(yscale="log", xlim=(0, 1), ylim=(1, 1e5), ylabel="training images a class",
