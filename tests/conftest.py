@@ -40,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["TQDM_DISABLE"] = "1"
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let one process have all tests that run the same lessons, and one each the other files."""
     for item in items:
