@@ -10,7 +10,7 @@ run: .venv/course.done
 	$(BIN)/labkit run
 
 test: .venv/tests.done check
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadscope
 	$(MAKE) nbval
 
 nbval: .venv/tests.done

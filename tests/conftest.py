@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import pytest_socket
 from PIL import Image
+from xdist.scheduler import LoadScopeScheduling
 
 GOLDEN = Path(__file__).with_name("golden")
 LOOPBACK = ["127.0.0.1", "::1"]
@@ -40,12 +41,15 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["TQDM_DISABLE"] = "1"
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process have all tests that run the same lessons, and one each the other files."""
-    for item in items:
-        lesson = item.path.parent.name == "notebooks" or item.path.name == "test_lessons.py"
-        item.add_marker(pytest.mark.xdist_group("lessons" if lesson else str(item.path)))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Let one process have all tests that run the same lessons, and one each other file."""
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return "lessons" if "lessons" in file or "notebooks" in file else file
+
+    return ByFile(config, log)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
