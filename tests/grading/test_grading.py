@@ -249,6 +249,20 @@ def test_a_run_that_was_killed_goes_on_where_it_was(batch, light_source, tmp_pat
             break
 
 
+def test_two_dask_workers_give_the_same_grades(batch, light_source):
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        grade(light_source, batch, out="dask", jobs=2, scheduler=cluster.scheduler_address)
+    wanted = (batch / "out" / "grades.csv").read_bytes()
+    assert (batch / "dask" / "grades.csv").read_bytes() == wanted
+
+
+def test_a_scheduler_that_does_not_answer_is_named(batch, light_source):
+    refuse("No Dask scheduler answers at 'tcp://127.0.0.1:1'", light_source, batch, out="dead",
+           scheduler="tcp://127.0.0.1:1")  # fmt: skip
+
+
 # Bad input: one line, nothing overwritten
 
 
