@@ -7,7 +7,7 @@ FIRST := $(notdir $(firstword $(sort $(wildcard notebooks/0*))))
 .DEFAULT_GOAL := run
 
 run: .venv/course.done
-	$(BIN)/labkit run
+	$(BIN)/labkit run --jobs 2
 
 test: .venv/tests.done check
 	$(BIN)/python -m pytest -n 2 --dist loadscope

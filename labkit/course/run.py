@@ -108,6 +108,7 @@ def run_notebook(
         papermill.execute_notebook(
             str(source), str(target), parameters, kernel_name="python3", language="python",
             cwd=str(source.parent), execution_timeout=CELL_SECONDS,
+            extra_arguments=["--log-level=ERROR"],  # of the kernel, on its way to this terminal
             progress_bar=progress and {"desc": source.stem},
         )  # fmt: skip
     except papermill.PapermillExecutionError as error:
