@@ -150,7 +150,8 @@ def lines(
         marks: names and places of vertical lines.
         ticks: a name for each x in place of its number.
         log: whether the horizontal axis is logarithmic.
-        limits: the values that there can be, such as (0, 1); intervals are cut there.
+        limits: the values that there can be, such as (0, 1); intervals are cut there, and the
+            axis spans a fifth of them at least, so that a trifle does not look like much.
     """
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axis = figure.subplots()
@@ -164,6 +165,10 @@ def lines(
     axis.set(title=title, xlabel=xlabel, ylabel=ylabel, xscale="log" if log else "linear")
     if ticks or (len(x) <= 16 and all(float(number).is_integer() for number in x)):
         axis.set_xticks(list(x), ticks or [f"{number:g}" for number in x])
+    bottom, top = axis.get_ylim()
+    short = (limits[1] - limits[0]) / 5 - (top - bottom)
+    if 0 < short < np.inf:
+        axis.set_ylim(bottom - short / 2, top + short / 2)
     repeated = any(array.ndim == 2 for array in arrays.values())
     axis.legend(loc="best", title="mean and 95 % interval" if repeated else None)
     return Picture(figure, f"{title}. {ylabel} against {xlabel}: {'; '.join(sentences)}.")

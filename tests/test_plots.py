@@ -101,6 +101,13 @@ def test_intervals_end_where_values_end():
     assert [text.get_text() for text in axis.get_xticklabels()] == ["1", "2"]
 
 
+def test_a_trifle_does_not_look_like_much():
+    labels = {"title": "T", "xlabel": "x", "ylabel": "y"}
+    for values, span in (([0.90, 0.91], 0.2), ([0.1, 0.9], 0.88)):
+        axis = plots.lines({"a": values}, (1, 2), limits=(0, 1), **labels).figure.axes[0]
+        assert np.ptp(axis.get_ylim()) == pytest.approx(span)
+
+
 def test_colours_differ_in_grey_or_by_shape():
     assert len(set(plots.COLOURS)) == len(plots.COLOURS) == len(plots.MARKERS) == len(plots.LINES)
 
