@@ -23,6 +23,12 @@ def test_every_ratio_that_the_readme_tells_was_measured() -> None:
         assert told == f"{RESULTS[name]['ratios'][ratio]:.1f}", (name, ratio)
 
 
+def test_what_similarity_foretells_is_told_as_it_was_measured() -> None:
+    told = RESULTS["similarity"]["foretells"]["BatchNorm overlap, late"]
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"(rank correlation {told:.2f}," in text
+
+
 def test_kept_results_are_of_measurements_that_are_still_there() -> None:
     assert set(RESULTS) <= set(find_benchmarks())
     for name, kept in RESULTS.items():
