@@ -37,7 +37,7 @@ ANSWERS = {
         "import keras\n\n\ndef head(inputs, classes):\n    return keras.Sequential("
         '[keras.Input((inputs,)), keras.layers.Dense(classes, "softmax")])',
         "import keras\n\n\ndef head(inputs, classes):\n    return keras.Sequential("
-        "[keras.Input((inputs,)), keras.layers.Dense(classes)])",  # no probabilities
+        '[keras.Input((inputs,)), keras.layers.Dense(classes, "sigmoid")])',  # sums are not one
     ),
     "rate": ("learning_rate = 1e-4", "learning_rate = 0.1", "learning_rate = -1"),
 }
