@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import queue
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,21 @@ def command() -> list[str]:
     return [sys.executable, "-I", "-c", code, "{connection_file}"]
 
 
+def _answered(client: BlockingKernelClient, question: str) -> bool:
+    """Tell whether a question's reply comes within a second, and the end of its outputs."""
+    channels = (client.get_shell_msg, "kernel_info_reply"), (client.get_iopub_msg, "idle")
+    for receive, last in channels:
+        said = None
+        while said != last:
+            try:
+                message = receive(timeout=1)
+            except queue.Empty:
+                return False
+            if message["parent_header"].get("msg_id") == question:
+                said = message["content"].get("execution_state", message["msg_type"])
+    return True
+
+
 class Kernel:
     """A kernel for one notebook.
 
@@ -91,13 +108,24 @@ class Kernel:
         client.load_connection_info(self.manager.get_connection_info())
         client.start_channels()
         try:
-            client.wait_for_ready(timeout=timeout)
-        except RuntimeError as error:
+            self._await_answers(client, time.monotonic() + timeout)
+        except TimeoutError as error:
             client.stop_channels()
             self.kill()
             log = self.ending.log if self.ending else ""
             raise CourseError(f"The kernel did not start ({error}). {log}".strip()) from error
         return client
+
+    def _await_answers(self, client: BlockingKernelClient, end: float) -> None:
+        """Ask until one question is answered on both channels: replies and outputs arrive then.
+
+        jupyter_client's ``wait_for_ready`` also waits until nothing has come for 0.2 s.
+        """
+        while not _answered(client, client.kernel_info()):
+            if not self.is_alive():
+                raise TimeoutError("it died")
+            if time.monotonic() > end:
+                raise TimeoutError("it did not answer in time")
 
     def is_alive(self) -> bool:
         """Whether the kernel runs."""
@@ -112,8 +140,9 @@ class Kernel:
         provisioner = self.manager.provisioner
         if provisioner is not None and provisioner.has_process:
             await provisioner.send_signal(signal.SIGTERM)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(provisioner.wait(), GRACE)
+            end = time.monotonic() + GRACE
+            while await provisioner.poll() is None and time.monotonic() < end:
+                await asyncio.sleep(0.01)
             await self.manager.shutdown_kernel(now=True)
         if self.manager.kernel_id and self.ending is None:
             self._ending = Ending("killed", "It was killed from outside.")
