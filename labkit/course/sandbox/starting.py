@@ -10,9 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections import deque
 from pathlib import Path
 from typing import Protocol
 
@@ -21,15 +19,13 @@ import psutil
 from labkit.course.sandbox import bubblewrap, places
 from labkit.course.sandbox.census import Census, Descendants, Namespace
 from labkit.course.sandbox.group import Group
+from labkit.course.sandbox.log import Log
 from labkit.course.sandbox.settings import Settings
 
 PR_SET_CHILD_SUBREAPER = 36
-LOG_LINES = 40
 
 PATIENCE = 60.0
 """Seconds for the warm parent to fork, on a loaded machine as well."""
-
-Log = deque[str]
 
 
 class Started(Protocol):
@@ -74,7 +70,7 @@ class Plain:
         """Start it; what it leaves behind becomes this process's child (Linux)."""
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        out = keep_log(log)
+        out = log.writable()
         self._process = subprocess.Popen(
             _kernel_command(settings, str(private)), env=places.environment(str(private)),
             cwd=folder, start_new_session=True, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
@@ -104,7 +100,7 @@ class Cold:
 
     def __init__(self, settings: Settings, folder: Path, private: Path, log: Log) -> None:
         """Start bubblewrap with it."""
-        out = keep_log(log)
+        out = log.writable()
         command = _kernel_command(settings, bubblewrap.PRIVATE)
         self._bwrap = _isolate(settings, folder, private, command, subprocess.DEVNULL, out)
         os.close(out)
@@ -141,7 +137,7 @@ class Warm:
         os.close(write)
         try:
             self._holder = self._await_namespaces(read)
-            group.add(self._ask_parent(settings, keep_log(log)))
+            group.add(self._ask_parent(settings, log.writable()))
         except OSError:
             _end_namespaces(self._bwrap)
             raise
@@ -237,16 +233,3 @@ def _alive(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.Error):
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     return False
-
-
-def keep_log(log: Log) -> int:
-    """Return a file descriptor for a kernel's own output; ``log`` keeps the last of it."""
-    read, write = os.pipe()
-
-    def lines() -> None:
-        with os.fdopen(read, errors="replace") as stream:
-            while line := stream.readline(1000):
-                log.append(line.rstrip("\n"))
-
-    threading.Thread(target=lines, daemon=True).start()
-    return write

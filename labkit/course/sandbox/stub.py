@@ -16,7 +16,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections import deque
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,10 @@ import psutil
 
 from labkit.course.sandbox import bubblewrap
 from labkit.course.sandbox.group import Group
+from labkit.course.sandbox.log import Log
 from labkit.course.sandbox.proxy import Proxy, inner_connection
 from labkit.course.sandbox.settings import VARIABLE, Ending, Settings
-from labkit.course.sandbox.starting import LOG_LINES, Started, start
+from labkit.course.sandbox.starting import Started, start
 from labkit.course.sandbox.watching import TICK, Watch
 from labkit.paths import atomic_write
 
@@ -40,7 +40,7 @@ Events = queue.SimpleQueue[Ending]
 def serve(connection_file: Path, settings: Settings, folder: Path, private: Path) -> Ending:
     """Run one kernel to its end and return how it ended."""
     events: Events = queue.SimpleQueue()
-    log: deque[str] = deque(maxlen=LOG_LINES)
+    log = Log()
     limits = settings.limits
     connection: dict[str, Any] = json.loads(connection_file.read_text(encoding="utf-8"))
     seen = bubblewrap.PRIVATE if settings.isolation == "bubblewrap" else str(private)
@@ -63,7 +63,7 @@ def serve(connection_file: Path, settings: Settings, folder: Path, private: Path
     finally:
         kernel.kill()
         group.remove()
-    return replace(ending, log="\n".join(log))
+    return replace(ending, log=log.text())
 
 
 def _obey_signals(events: Events) -> None:
