@@ -23,6 +23,9 @@ from labkit.training import BATCH_SIZE, job_of
 DIVERGED = 4.0
 """The test ends when the loss is so many times the lowest one."""
 
+WARM_UP = 0.25
+"""Share of the steps that pass before that is looked at: a running mean of few batches jumps."""
+
 SMOOTHING = 0.8
 """Weight of the past in the running mean of the loss."""
 
@@ -92,7 +95,7 @@ def range_test(
         for rate in tqdm(rates, desc="range test", unit="step", delay=2, leave=False):
             step.set_rate(float(rate))
             losses.append(float(step.on_batch(*next(batches))[0]))
-            if _has_diverged(losses):
+            if len(losses) > WARM_UP * steps and _has_diverged(losses):
                 break
     finally:
         model.set_weights(weights)
