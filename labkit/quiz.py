@@ -86,7 +86,8 @@ class Question:
         return found
 
     def _why(self, letters: set[str]) -> str:
-        return " ".join(self._answers[letter][1] for letter in sorted(letters))
+        first, *others = (self._answers[letter][1] for letter in sorted(letters))
+        return " ".join([first, *(reason[:1].upper() + reason[1:] for reason in others)])
 
     def __str__(self) -> str:
         """Return question and options as text."""

@@ -26,7 +26,7 @@ QUADRANTS: dict[tuple[Size, bool], tuple[int, Strategy, str]] = {
                       "enough to train the last ones"),
     ("small", False): (3, "partial", "the last blocks know other things, and there are too few "
                        "images to train everything"),
-    ("small", True): (4, "frozen", "the features fit, and few images are soon learnt by heart"),
+    ("small", True): (4, "frozen", "the features fit, and few images are soon learned by heart"),
 }  # fmt: skip
 
 

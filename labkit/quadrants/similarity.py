@@ -1,4 +1,4 @@
-"""How similar images are to what a pretrained network has learnt from, measured from pixels.
+"""How similar images are to what a pretrained network has learned from, measured from pixels.
 
 BatchNorm layers remember mean and variance of what went through them in training. Images
 like those of the source bring the same statistics forth again, others do not.

@@ -120,9 +120,9 @@ WRONG = {
     return {"better": "confirmed", "worse": "refuted"}.get(found, "open")""",
     ],
     "my_strategy": [
-        'my_strategy = "full"',
-        'my_strategy = "scratch"',
-        "my_strategy = 4",
+        'my_quadrant, my_strategy = 4, "frozen"',
+        'my_quadrant, my_strategy = 3, "scratch"',
+        'my_strategy = "partial"',
     ],
 }
 
@@ -187,5 +187,8 @@ def paired_verdict(ours, theirs):
             answer = "open"
     return answer""",
     ],
-    "my_strategy": ['my_strategy = "partial"', 'my_strategy = "fro" + "zen"'],
+    "my_strategy": [
+        'my_quadrant, my_strategy = 3, "full"',
+        'my_quadrant = unseen_advice.quadrant\nmy_strategy = "fro" + "zen"',
+    ],
 }
