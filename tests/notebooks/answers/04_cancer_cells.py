@@ -5,6 +5,7 @@ WRONG = {
     "prediction": [
         "my_prediction = {}",
         'my_prediction = {"sensitivity": 0.9, "accuracy, cue swapped": 0.5}',
+        'my_prediction = {"sensitivity": -0.5, "gain by a bad split": 0, "accuracy, cue swapped": 1}',
         'my_prediction = {"sensitivity": 90, "gain by a bad split": 3, "accuracy, cue swapped": 50}',
     ],
     "two_rates": [
@@ -45,6 +46,12 @@ def area(abnormal, scores):
     return (scores[abnormal][:n] > scores[~abnormal][:n]).mean()""",
     ],
     "cheapest_threshold": [
+        # a fixed row of thresholds
+        """def cheapest_threshold(abnormal, scores, miss, alarm):
+    def cost(t):
+        called = np.asarray(scores) >= t
+        return miss * (abnormal & ~called).sum() + alarm * (~abnormal & called).sum()
+    return min([*np.arange(0, 1.001, 0.01), np.inf], key=cost)""",
         # one half whatever it costs
         "def cheapest_threshold(abnormal, scores, miss, alarm):\n    return 0.5",
         # costs swapped
@@ -124,6 +131,11 @@ def area(abnormal, scores):
     return np.stack([np.roll(image, k, axis=0) for k in range(8)])""",
     ],
     "split_by_group": [
+        # cut off in place of rounded
+        """def split_by_group(groups, share, seed):
+    names = np.random.default_rng(seed).permutation(np.unique(groups))
+    held = np.isin(groups, names[: int(share * len(names))])
+    return np.flatnonzero(~held), np.flatnonzero(held)""",
         # by picture
         """def split_by_group(groups, share, seed):
     order = np.random.default_rng(seed).permutation(len(groups))

@@ -122,7 +122,7 @@ WRONG = {
     "my_strategy": [
         'my_quadrant, my_strategy = 4, "frozen"',
         'my_quadrant, my_strategy = 3, "scratch"',
-        'my_strategy = "partial"',
+        'my_quadrant, my_strategy = 1, "full"',
     ],
 }
 

@@ -124,7 +124,7 @@ WRONG = {
 
 RIGHT = {
     "prediction": [
-        'my_prediction = dict.fromkeys(["few labels", "many labels"], "no difference")',
+        'my_prediction = dict.fromkeys(["few labels", "many labels"], "cannot tell")',
         'my_prediction = {"many labels": "scratch", "few labels": "transfer"}',
     ],
     "cut_off_head": [
