@@ -13,10 +13,14 @@ import shutil
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import psutil
+from filelock import FileLock, Timeout
 
 from labkit.course.grading.assignment import Assignment, load_assignment
 from labkit.course.grading.examining import Examining
@@ -34,10 +38,11 @@ from labkit.course.grading.results import (
 )  # fmt: skip
 from labkit.course.grading.submission import Plan, SubmissionError, make_plan, read_submission
 from labkit.course.sandbox import Limits, Sandbox
-from labkit.errors import CourseError
+from labkit.errors import CourseError, LabkitError
+from labkit.paths import atomic_write, file_sha256
 
 MOST_CRASHES = 2
-"""How often a worker may die over one submission before that is given up."""
+"""How often a worker may die over one submission, graded alone, before that is given up."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,11 @@ class Batch:
         """Return the file of a submission's result."""
         return self.out / "results" / submission.student / f"{submission.assignment}.json"
 
+    def is_graded(self, submission: Submission) -> bool:
+        """Tell whether there is a result, and of the notebook as it is now."""
+        graded = read_graded(self.result_file(submission))
+        return graded is not None and graded.digest == digest_of(submission)
+
     def graded(self) -> list[Graded]:
         """Return all results that are there, in the order of the submissions."""
         found = (read_graded(self.result_file(submission)) for submission in self.submissions)
@@ -86,7 +96,15 @@ class Batch:
 
     def left(self) -> list[Submission]:
         """Return the submissions that have no result yet."""
-        return [s for s in self.submissions if read_graded(self.result_file(s)) is None]
+        return [s for s in self.submissions if not self.is_graded(s)]
+
+
+def digest_of(submission: Submission) -> str:
+    """Return the SHA-256 of a submission's notebook; nothing where it cannot be read."""
+    try:
+        return file_sha256(submission.file)
+    except OSError:
+        return ""
 
 
 def grade_batch(
@@ -103,29 +121,67 @@ def grade_batch(
     Raises:
         CourseError: nothing can be graded here: no kernel starts, a source fails.
     """
-    crashes: dict[Submission, int] = {}
-    with _progress(batch, progress):
-        while left := [s for s in batch.left() if crashes.get(s, 0) < MOST_CRASHES]:
-            claims = batch.out / ".claims" / secrets.token_hex(8)
-            claims.mkdir(parents=True)
-            try:
-                _work_together(batch, left, claims, min(jobs, len(left)), scheduler)
-            except _worker_deaths():
-                for submission in batch.left():
-                    if _claim_file(claims, submission, left).exists():
-                        crashes[submission] = crashes.get(submission, 0) + 1
-            finally:
-                shutil.rmtree(batch.out / ".claims", ignore_errors=True)
+    with _lock(batch.out), _progress(batch, progress):
+        while left := batch.left():
+            for suspect in _work_together(batch, left, min(jobs, len(left)), scheduler):
+                _work_alone(batch, suspect, scheduler)
     return batch.graded()
 
 
 def _work_together(
-    batch: Batch, left: list[Submission], claims: Path, jobs: int, scheduler: str | None
-) -> None:
+    batch: Batch, left: list[Submission], jobs: int, scheduler: str | None, processes: int = 1
+) -> list[Submission]:
+    """Grade submissions; return those that were being graded when a worker died.
+
+    ``processes`` above one has them graded in other processes than this one in any case.
+    """
     import joblib
 
-    with _backend(scheduler):
-        joblib.Parallel(n_jobs=jobs)(joblib.delayed(work)(batch, left, claims) for _ in range(jobs))
+    claims = batch.out / ".claims" / secrets.token_hex(8)
+    claims.mkdir(parents=True)
+    boss = os.getpid() if scheduler is None else None
+    try:
+        with _backend(scheduler):
+            joblib.Parallel(n_jobs=max(jobs, processes))(
+                joblib.delayed(work)(batch, left, claims, boss) for _ in range(jobs)
+            )
+    except _worker_deaths():
+        return [s for s in left if _claim_file(claims, s, left).exists() and not batch.is_graded(s)]
+    finally:
+        shutil.rmtree(batch.out / ".claims", ignore_errors=True)
+    return []
+
+
+def _work_alone(batch: Batch, suspect: Submission, scheduler: str | None) -> None:
+    """Grade a submission over which a worker has died, and no other beside it."""
+    for _ in range(MOST_CRASHES):
+        if not _work_together(batch, [suspect], 1, scheduler, processes=2):
+            return
+    said = "The grader itself died over this notebook, again and again: a person has to look at it."
+    give_up(batch, suspect, said)
+
+
+def give_up(batch: Batch, submission: Submission, said: str) -> Graded:
+    """Write that a submission cannot be graded, and why."""
+    assignment = load_assignment(batch.sources[submission.assignment])
+    graded = not_graded(
+        submission.student, submission.assignment, assignment.exercises, "error", said, 0.0
+    )
+    graded = replace(graded, digest=digest_of(submission))
+    write_record(graded, None, {}, assignment, batch.out)
+    return graded
+
+
+@contextlib.contextmanager
+def _lock(out: Path) -> Iterator[None]:
+    """Keep a second run from writing to the same folder at the same time."""
+    file = out / ".lock"
+    try:
+        with FileLock(file, timeout=0):
+            yield
+            file.unlink(missing_ok=True)
+    except Timeout:
+        raise CourseError(f"Another run is grading into {out}: wait for it to end.") from None
 
 
 @contextlib.contextmanager
@@ -157,16 +213,38 @@ def _claim_file(claims: Path, submission: Submission, among: Sequence[Submission
     return claims / str(list(among).index(submission))
 
 
-def work(batch: Batch, submissions: Sequence[Submission], claims: Path) -> None:
-    """Grade submissions that no other worker has taken, until none is left."""
+def work(
+    batch: Batch, submissions: Sequence[Submission], claims: Path, boss: int | None = None
+) -> None:
+    """Grade submissions that no other worker has taken, until none is left.
+
+    Ends before the next one when the process ``boss`` is gone.
+    """
     with contextlib.ExitStack() as stack:
         workshop = None
         for submission in submissions:
+            if boss is not None and not psutil.pid_exists(boss):
+                stack.close()
+                os._exit(1)  # nobody would end this process
             if not _take(_claim_file(claims, submission, submissions)):
                 continue
             if workshop is None:
                 workshop = stack.enter_context(Workshop(batch.sources, batch.settings))
-            workshop.grade(submission, batch.out)
+            try:
+                workshop.grade(submission, batch.out)
+            except LabkitError:  # such as a full disk: there is no going on
+                raise
+            except Exception as error:  # whatever it is, the next submission goes on
+                workshop.start_afresh()
+                _keep_traceback(batch.out, submission, error)
+                said = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+                give_up(batch, submission, f"Your notebook could not be graded ({said}).")
+
+
+def _keep_traceback(out: Path, submission: Submission, error: Exception) -> None:
+    file = out / "errors" / submission.student / f"{submission.assignment}.txt"
+    with atomic_write(file) as stream:
+        stream.write("".join(traceback.format_exception(error)).encode("utf-8", "replace"))
 
 
 def _take(file: Path) -> bool:
@@ -201,9 +279,17 @@ class Workshop:
 
     def grade(self, submission: Submission, out: Path) -> Graded:
         """Grade one submission and write what came of it."""
+        digest = digest_of(submission)
         graded, notebook, runs = self.look_at(submission)
+        graded = replace(graded, digest=digest)
         write_record(graded, notebook, runs, self._desk(submission.assignment)[0], out)
         return graded
+
+    def start_afresh(self) -> None:
+        """Forget the examiners: after a fault one may be in the middle of something."""
+        for _, examining in self._desks.values():
+            examining.stop()
+        self._desks.clear()
 
     def look_at(self, submission: Submission) -> tuple[Graded, Any, dict[int, CellRun]]:
         """Return a submission's grades, its notebook and what its cells showed."""
@@ -218,7 +304,7 @@ class Workshop:
                 str(error), time.perf_counter() - started,
             ), None, {}  # fmt: skip
         plan = make_plan(notebook, assignment, self._settings.parameters)
-        examining.start()
+        examining.renew()
         grades, runs = self.run(plan, assignment, examining)
         graded = summed_up(submission.student, submission.assignment, grades,
                            time.perf_counter() - started, plan.notes)  # fmt: skip
@@ -251,9 +337,7 @@ class Workshop:
     def _desk(self, name: str) -> tuple[Assignment, Examining]:
         """Return an assignment and its examiner; one examiner is kept at a time."""
         if name not in self._desks:
-            for _, examining in self._desks.values():
-                examining.stop()
-            self._desks.clear()
+            self.start_afresh()
             file = self._sources[name]
             examining = self._stack.enter_context(Examining(file, self._settings.parameters))
             self._desks[name] = (load_assignment(file), examining)

@@ -14,6 +14,9 @@ _TRANSPARENT = ("%%capture", "%%time", "%%timeit", "%%prun")
 LONGEST_CELL = 300_000
 """Characters; a longer cell is not looked into, though it is run."""
 
+MOST_MAGICS = 100
+"""Lines with magics or shell commands; IPython takes ever longer over more of them."""
+
 
 @functools.lru_cache(4096)
 def as_python(source: str) -> str | None:
@@ -41,9 +44,11 @@ def _parses(text: str) -> bool:
 def _without_magics(text: str) -> str:
     from IPython.core.inputtransformer2 import TransformerManager
 
+    if sum(line.lstrip().startswith(("!", "%")) for line in text.split("\n")) > MOST_MAGICS:
+        return text
     try:
         return TransformerManager().transform_cell(text)
-    except (SyntaxError, ValueError, RecursionError):
+    except Exception:  # IPython raises many types on what it cannot read
         return text
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import ast
 import contextlib
 import copy
+import gc
 import io
 import json
 import os
 import sys
+import types
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -62,6 +64,7 @@ class Examiner:
         self._answers: dict[str, dict[str, Any]] = {}
         self._peer = Peer("examiner", self._call)
         self._raised: list[dict[str, Any]] = []
+        self._unreadable: dict[str, str] = {}
 
     def prepare(self, parameters: dict[str, Any]) -> None:
         """Run the source with its solutions; its own checks have to give all points."""
@@ -75,11 +78,14 @@ class Examiner:
             if "parameters" in cell.metadata.get("tags", []):
                 names |= parameters
         self._models = [_Saved(model) for model in models_in(list(names.values()))]
+        gc.collect()
+        gc.freeze()
 
     def begin(self) -> None:
         """Forget the last student's kernel."""
-        self._answers = {}
+        self._answers, self._unreadable = {}, {}
         self._peer = Peer("examiner", self._call)
+        gc.collect()  # what the source needs is frozen, so this looks at little
 
     def keep(self, exercise: str, message: bytes) -> None:
         """Keep what a student's cells have defined for an exercise."""
@@ -88,7 +94,7 @@ class Examiner:
             self._answers[exercise] = found if isinstance(found, dict) else {}
         except ExchangeError as error:
             self._answers[exercise] = {}
-            self._raised.append(describe(error))
+            self._unreadable[exercise] = f"Your answer cannot be looked at: {error}"
 
     def check(self, name: str) -> dict[str, Any]:
         """Run the checks of an exercise on a student's answer; return what came of it."""
@@ -129,7 +135,17 @@ class Examiner:
         own = [c for c in _checks(names) if id(c) not in before]
         found["outcomes"] = _describe(own, marks)
         found["raised"] = self._raised
+        if not found["points"]:
+            found["error"] = self._unreadable.get(exercise.name, found["error"])
+        self._give_up_without_memory(found)
         return found
+
+    def _give_up_without_memory(self, found: dict[str, Any]) -> None:
+        """End this process when it ran out of memory itself: that says nothing about an answer."""
+        said = [found["error"], *(outcome["reason"] for outcome in found["outcomes"])]
+        by_student = any("MemoryError" in raised["names"] for raised in self._raised)
+        if not by_student and any("MemoryError" in text for text in said):
+            os._exit(1)
 
     def _call(self, number: int, request: bytes) -> bytes:
         """Have the grader call a student's function; answer the calls that it makes."""
@@ -139,7 +155,7 @@ class Examiner:
             if "returned" in said:
                 answer = self._peer.loads(data)
                 if isinstance(answer, dict) and isinstance(answer.get("raised"), dict):
-                    self._raised.append(answer["raised"])
+                    self._raised.append(_told(answer["raised"]))
                 return data
             if "lost" in said:
                 raise CallLost(said["lost"])
@@ -156,6 +172,19 @@ class Examiner:
 
     def _receive(self) -> tuple[dict[str, Any], bytes]:
         return receive(self._connection)
+
+
+def _told(raised: dict[str, Any]) -> dict[str, Any]:
+    """Return what a student's kernel says of an exception, of the right types and not too long."""
+
+    def texts(key: str, most: int) -> list[str]:
+        given = raised.get(key)
+        return [str(one)[:500] for one in given[:most]] if isinstance(given, list) else []
+
+    return {
+        "names": texts("names", 20), "lines": texts("lines", 12),
+        "text": str(raised.get("text", ""))[:2000],
+    }  # fmt: skip
 
 
 def send(connection: Connection, header: dict[str, Any], data: bytes = b"") -> None:
@@ -245,12 +274,24 @@ def _own_copy(names: dict[str, Any]) -> dict[str, Any]:
 
     found = dict(names)
     for name, value in names.items():
-        if isinstance(value, np.ndarray):
+        if isinstance(value, types.FunctionType) and value.__globals__ is names:
+            found[name] = _moved(value, found)
+        elif isinstance(value, np.ndarray):
             found[name] = value.copy()
         elif isinstance(value, list | dict | set) and name != "__builtins__":
             with contextlib.suppress(Exception):  # holds what cannot be copied
                 found[name] = copy.deepcopy(value) if not _has_models(value) else copy.copy(value)
     return found
+
+
+def _moved(function: types.FunctionType, names: dict[str, Any]) -> types.FunctionType:
+    """Copy a function of the source so that it sees other names: the student's, not its own."""
+    made = types.FunctionType(
+        function.__code__, names, function.__name__, function.__defaults__, function.__closure__
+    )
+    made.__kwdefaults__, made.__doc__ = function.__kwdefaults__, function.__doc__
+    made.__dict__.update(function.__dict__)
+    return made
 
 
 def _has_models(value: Any) -> bool:

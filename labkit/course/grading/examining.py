@@ -13,7 +13,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from labkit.course.grading.examiner import receive, send
+from labkit.course.grading.exchange import Peer
 from labkit.course.grading.kernels import KernelLost, Session, Trouble
 from labkit.errors import CourseError
 
@@ -22,6 +25,19 @@ PREPARING_SECONDS = 1800
 
 READING_SECONDS = 120
 """How long the examiner may take to read one answer."""
+
+
+GROWTH = 2 * 10**9
+"""Bytes that an examiner may grow by before it is replaced: TensorFlow keeps some of every model
+that is trained."""
+
+_BUSY = Peer("examiner", lambda *_: b"").dumps({
+    "raised": {
+        "names": ["RuntimeError"], "lines": [],
+        "text": "a check's function that a student's function has called cannot call one itself",
+    },
+    "models": [],
+})  # fmt: skip
 
 
 class ExaminerLost(Exception):  # noqa: N818 - it says what happened
@@ -43,6 +59,7 @@ class Examining:
         self.parameters = parameters
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
+        self._memory = 0
 
     def __enter__(self) -> Examining:
         """Start nothing yet."""
@@ -77,6 +94,20 @@ class Examining:
         if "failed" in said:
             self.stop()
             raise CourseError(f"{self.file} cannot be graded against: {said['failed']}")
+        self._memory = self._size()
+
+    def renew(self) -> None:
+        """Have the process ready for the next submission: a new one, where it has grown."""
+        if self._process is not None and self._size() > self._memory + GROWTH:
+            self.stop()
+        self.start()
+
+    def _size(self) -> int:
+        """Return the bytes of memory that the process has."""
+        assert self._process is not None
+        with contextlib.suppress(psutil.Error):
+            return int(psutil.Process(self._process.pid).memory_info().rss)
+        return 0
 
     def stop(self) -> None:
         """Stop the process."""
@@ -133,8 +164,12 @@ class Examining:
         def back(number: int, data: bytes) -> bytes:
             assert self._connection is not None
             send(self._connection, {"back": number}, data)
-            _, answer = self._receive(end - time.monotonic())
-            return answer
+            while True:
+                said, answer = self._receive(end - time.monotonic())
+                if "call" not in said:
+                    return answer
+                # The student's kernel waits for this answer, so it cannot take another call.
+                send(self._connection, {"returned": True}, _BUSY)
 
         return back
 

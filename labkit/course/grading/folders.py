@@ -141,4 +141,7 @@ def describe_sources(sources: Mapping[str, Path]) -> dict[str, str]:
 
 def text(name: str) -> str:
     """Return a file's name as text that can be written anywhere."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    try:
+        return os.fsencode(name).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half of a character, which no file's name can hold
+        return name.encode("utf-8", "backslashreplace").decode()

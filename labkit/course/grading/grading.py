@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from labkit.course.grading.assignment import Assignment, Exercise
 from labkit.course.grading.examining import ExaminerLost
-from labkit.course.grading.kernels import CellRun, KernelLost, OpenKernel, Session, Trouble
+from labkit.course.grading.kernels import (
+    CellRun,
+    KernelLost,
+    OpenKernel,
+    Session,
+    Trouble,
+    plain,
+)
 from labkit.course.grading.results import CheckOutcome, Grade, Status
 from labkit.course.grading.submission import Plan, Step
 
 MOST_RESTARTS = 25
 """Kernels that one submission may use up; what is not graded then gets no points."""
+
+MOST_TIMES = 30
+"""A submission may take so many times as long as one cell."""
 
 _MEMORY = {"MemoryError", "ResourceExhaustedError", "_ArrayMemoryError"}
 _STATUS: dict[Trouble, Status] = {
@@ -70,6 +81,8 @@ class Grader:
         self._kept = _Kept()
         self._starts = 0
         self._careful = False
+        self._end = time.monotonic() + MOST_TIMES * seconds
+        self._asked_again: set[str] = set()
 
     def grades(self) -> list[Grade]:
         """Run the notebook and return a grade for each exercise."""
@@ -78,7 +91,7 @@ class Grader:
 
     def _run_all(self) -> bool:
         """Run the cells until none of them takes the kernel away; tell whether that succeeded."""
-        while self._starts < MOST_RESTARTS:
+        while self._starts < MOST_RESTARTS and not self._is_over():
             self._starts += 1
             self._session.start()
             self._kept = _Kept()
@@ -91,10 +104,16 @@ class Grader:
                 return True
         return False
 
+    def _is_over(self) -> bool:
+        return time.monotonic() > self._end
+
     def _step(self, step: Step) -> bool:
         """Run a cell and keep what it answers; False when the kernel is gone."""
         if step.place in self._skipped:
             return True
+        if self._is_over():
+            self._session.stop()
+            return False
         run = self._session.run(step.source)
         if self._careful and self._session.running and not run.trouble:
             run.trouble = self._session.settle()
@@ -146,6 +165,9 @@ class Grader:
         if exercise.manual:
             return self._manual(exercise)
         if not self._session.running and not self._run_all():
+            if self._is_over():
+                said = f"longer than {MOST_TIMES * self.seconds:g} s and was stopped."
+                return self._made(exercise, 0.0, "timeout", f"The notebook as a whole ran {said}")
             return self._made(exercise, 0.0, "error", "The notebook took the kernel away again "
                               "and again; this exercise could not be checked.")  # fmt: skip
         trouble = self._trouble(exercise)
@@ -186,9 +208,15 @@ class Grader:
         except ExaminerLost as lost:
             self._session.stop()
             self.examining.start()
+            if lost.trouble == "memory" and exercise.name not in self._asked_again:
+                self._asked_again.add(exercise.name)
+                return self._grade(exercise)  # it may have been worn out: a new one looks at it
             reason = "Checking your answer took too much time or memory."
             return self._made(exercise, 0.0, _STATUS[lost.trouble], reason)
-        outcomes = tuple(CheckOutcome(**outcome) for outcome in found["outcomes"])
+        outcomes = tuple(
+            CheckOutcome(**{**outcome, "reason": plain(outcome["reason"])})
+            for outcome in found["outcomes"]
+        )
         if found["trouble"]:
             self._session.stop()
             trouble: Trouble = found["trouble"]

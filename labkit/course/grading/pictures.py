@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import io
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -59,5 +60,6 @@ class _Images(HTMLParser):
 
 def _images(html: str) -> list[tuple[str, str]]:
     parser = _Images()
-    parser.feed(html[: 4 * LARGEST])
+    with contextlib.suppress(Exception):  # it asserts on some damaged pages
+        parser.feed(html[: 4 * LARGEST])
     return parser.found

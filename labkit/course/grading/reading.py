@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labkit.course.grading.wire import KINDS, RECORDS, ExchangeError, Foreign
+from labkit.course.grading.wire import KINDS, LARGEST_MESSAGE, RECORDS, ExchangeError, Foreign
 
 if TYPE_CHECKING:
     from labkit.course.grading.exchange import Peer
@@ -38,6 +38,8 @@ class Reader:
     def __init__(self, peer: Peer, message: bytes) -> None:
         """Take a message apart; ExchangeError when it is none."""
         self.peer = peer
+        if len(message) > LARGEST_MESSAGE:
+            raise ExchangeError(f"A message of over {LARGEST_MESSAGE // 10**6} MB is too large.")
         try:
             (length,) = struct.unpack_from("<Q", message)
             header = json.loads(message[8 : 8 + length])

@@ -50,6 +50,8 @@ def executed_notebook(notebook: Any, runs: Mapping[int, CellRun], assignment: As
 
 def _restored(cell: Any, original: Any) -> Any:
     """Give a cell the settings of the source's; a locked or retyped one is the source's."""
+    if cell.cell_type == "markdown":  # a page that shows it must not run what is in it
+        cell.source = _without_scripts(cell.source)
     if original is None:
         cell.metadata = {}
         return cell
@@ -57,6 +59,15 @@ def _restored(cell: Any, original: Any) -> Any:
         return _absent(original) if settings(original).get("solution") else copy.deepcopy(original)
     cell.metadata = copy.deepcopy(original.metadata)
     return cell
+
+
+def _without_scripts(text: str) -> str:
+    """Return a student's text in which all but simple HTML is shown as it was written."""
+    from nbconvert.preprocessors.sanitize import SanitizeHTML
+
+    tags = ["b", "br", "code", "em", "i", "li", "ol", "p", "pre", "strong", "sub", "sup", "ul"]
+    clean = SanitizeHTML(tags=tags, attributes={}, strip=False)
+    return str(clean.sanitize_html_tags(text))
 
 
 def _absent(original: Any) -> Any:

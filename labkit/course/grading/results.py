@@ -65,6 +65,7 @@ class Graded:
         reason: a sentence for the student.
         seconds: wall time.
         notes: what was repaired in the notebook, in plain words.
+        digest: SHA-256 of the notebook's file; empty where there is none.
     """
 
     student: str
@@ -74,6 +75,7 @@ class Graded:
     reason: str
     seconds: float
     notes: tuple[str, ...] = ()
+    digest: str = ""
 
     @property
     def points(self) -> float:

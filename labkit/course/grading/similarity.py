@@ -31,6 +31,9 @@ from labkit.paths import atomic_write
 FEWEST_TOKENS = 40
 """Shorter code is alike by itself and is left out."""
 
+LETTERS = 1_000_000
+"""How many characters stand for tokens."""
+
 SHOWN_PAIRS = 50
 """Pairs in the report, the most alike first."""
 
@@ -103,8 +106,12 @@ def compare(code: Mapping[str, str], starter: str, assignment: str = "") -> list
 
 
 def _letters(tokens: Iterable[str]) -> dict[str, str]:
-    """Give each token a letter of its own, so that texts of letters can be compared."""
-    return {token: chr(0x4E00 + number) for number, token in enumerate(sorted(set(tokens)))}
+    """Give each token a letter, so that texts of letters can be compared.
+
+    There are as many letters as a batch needs; of a million different tokens some share one.
+    """
+    tokens = sorted(set(tokens))
+    return {token: chr(0x4E00 + number % LETTERS) for number, token in enumerate(tokens)}
 
 
 def _lines(code: str) -> Iterator[Line]:

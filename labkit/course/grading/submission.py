@@ -82,7 +82,11 @@ def read_submission(file: Path, folder: Path) -> Any:
             f"The notebook has {file.stat().st_size // 10**6} MB, at most "
             f"{LARGEST_NOTEBOOK // 10**6} are read: clear its outputs and hand it in again."
         )
-    return _cleaned(_parsed(file.read_bytes()))
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise SubmissionError(f"The notebook cannot be read ({error.strerror}).") from None
+    return _cleaned(_parsed(data))
 
 
 def _parsed(data: bytes) -> Any:
@@ -99,7 +103,9 @@ def _parsed(data: bytes) -> Any:
         raise SubmissionError(
             f"The file is not a whole notebook: its JSON breaks off at line {line}."
         ) from None
-    if not isinstance(content, dict) or not ({"cells", "worksheets"} & set(content)):
+    if not isinstance(content, dict) or not any(
+        isinstance(content.get(key), list) for key in ("cells", "worksheets")
+    ):
         raise SubmissionError("The file is JSON, but not a notebook: it has no cells.")
     try:
         content = _repaired(content)
@@ -127,8 +133,9 @@ def _cleaned(notebook: Any) -> Any:
     cells = [_clean_cell(cell) for cell in notebook.get("cells", []) if isinstance(cell, dict)]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     metadata = {"kernelspec": kernel}
-    if isinstance(notebook.metadata.get("labkit"), dict):
-        metadata["labkit"] = {"assignment": str(notebook.metadata["labkit"].get("assignment"))}
+    released = notebook.metadata.get("labkit")
+    if isinstance(released, dict) and isinstance(released.get("assignment"), str):
+        metadata["labkit"] = {"assignment": released["assignment"][:100]}
     return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
 
 
@@ -145,10 +152,12 @@ def _clean_cell(cell: Any) -> Any:
     if isinstance(source, list):
         source = "".join(str(line) for line in source)
     source = str(source).replace("\r\n", "\n").replace("\r", "\n")
+    source = source.encode("utf-8", "replace").decode()  # halves of characters become "?"
     metadata = cell.get("metadata")
     kept = {}
-    if isinstance(metadata, dict) and isinstance(metadata.get("nbgrader"), dict):
-        kept["nbgrader"] = dict(metadata["nbgrader"])
+    given = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+    if isinstance(given, dict) and isinstance(given.get("grade_id", ""), str):
+        kept["nbgrader"] = dict(given)
     kind = cell.get("cell_type")
     made = nbformat.v4.new_code_cell if kind == "code" else nbformat.v4.new_markdown_cell
     return made(source, metadata=kept)  # type: ignore[no-untyped-call]
@@ -218,7 +227,7 @@ class _Planner:
             if cell.cell_type != "code":
                 continue
             source = cell.source
-            if place in checks:
+            if place in checks and not self._answers_too(place):
                 if not self.assignment.checks_are_needed:
                     continue
                 source = self._original(place) or source
@@ -228,9 +237,18 @@ class _Planner:
             steps.append(Step(place, source, after=after))
         return steps
 
-    def _original(self, place: int) -> str:
+    def _checked(self, place: int) -> Exercise:
         name = next(name for name, places in self.checks.items() if place in places)
-        return next(e.visible_check for e in self.assignment.exercises if e.name == name)
+        return next(e for e in self.assignment.exercises if e.name == name)
+
+    def _original(self, place: int) -> str:
+        return self._checked(place).visible_check
+
+    def _answers_too(self, place: int) -> bool:
+        """Tell whether an answer was put into the cell of its check."""
+        exercise = self._checked(place)
+        wanted = set(exercise.names) - code.defined(exercise.check)
+        return bool(code.defined(self.notebook.cells[place].source) & wanted)
 
     def _is_edited(self, cell: Any) -> bool:
         """Tell whether a locked cell that is no check was changed."""
@@ -248,7 +266,7 @@ class _Planner:
         ]  # fmt: skip
         own = [step for step in steps[1:] if self._id(step) == exercise.solution_id != ""]
         limit = max(self.checks.get(exercise.name, [len(self.notebook.cells)]))
-        before = [step for step in answers if step.place < limit]
+        before = [step for step in answers if step.place <= limit]
         chosen = before or answers or own
         if chosen:
             chosen[-1].answers.append(exercise.name)

@@ -21,6 +21,22 @@ NOTHING = dict.fromkeys(FULL, ("error", 0))
 MARK = "labkit-hostile-mark"
 """In the name of every file that a case tries to leave somewhere."""
 
+MESSAGES = """from IPython import get_ipython
+import json
+kernel = get_ipython().kernel
+def send(kind, parent, content):
+    head = json.dumps({"msg_id": kind, "msg_type": kind, "username": "u", "session": "s",
+                       "date": "2024-01-01T00:00:00Z", "version": "5.3"}).encode()
+    parts = [head, json.dumps(parent, default=str).encode(), b"{}", json.dumps(content).encode()]
+    kernel.iopub_thread.send_multipart([b"x", b"<IDS|MSG>", kernel.session.sign(parts), *parts])
+own = kernel.get_parent("shell")["header"]
+send("stream", [1], {})
+send("stream", own, [1])
+send("error", own, {"ename": "a", "traceback": 5})
+send("status", own, [])
+"""
+"""Sends outputs whose parts are of other types than the protocol has."""
+
 SLEEP = "98765.4321"
 """Seconds that left-over processes would sleep; found in their command lines."""
 
@@ -146,6 +162,23 @@ def _huge(notebook: Any) -> None:
     notebook.cells[2].outputs = [output]
 
 
+def _half_a_character(notebook: Any) -> bytes:
+    place = light.place(notebook, "scale")
+    notebook.cells[place].source += "\n# HALF"
+    return nbformat.writes(notebook).replace("HALF", "\\ud83d").encode()
+
+
+def _list_as_id(notebook: Any) -> None:
+    notebook.cells[light.place(notebook, "scale")].metadata.nbgrader["grade_id"] = ["x"]
+
+
+def _in_its_check(notebook: Any) -> None:
+    place = light.place(notebook, "scale-checks")
+    check = notebook.cells[place]
+    check.source = light.RIGHT["scale"] + "\n\n" + check.source
+    _without("scale")(notebook)
+
+
 def _windows(notebook: Any) -> bytes:
     for cell in notebook.cells:
         cell.source = cell.source.replace("\n", "\r\n")
@@ -191,11 +224,19 @@ FORGERIES = {
     "import labkit.course.grading.agent as a\na._message = lambda found: b'forged'",
     "answers": "import labkit.course.grading.exchange as e\n"
     "e.Peer.answer = lambda self, number, data: self.dumps({'value': True, 'models': []})",
+    "errors": "import labkit.course.grading.exchange as e\n"
+    "e.Peer.answer = lambda self, number, data: self.dumps("
+    "{'raised': {'names': 5, 'lines': [b'1'], 'text': 'x' * 10**7}, 'models': []})",
+    "bytes": "import labkit.course.grading.agent as a\n"
+    "a._prompt.__globals__['base64'] = type('B', (), {'b64encode': staticmethod(lambda d: b'abc'), "
+    "'b64decode': staticmethod(lambda d: b'')})",
 }
 """Each with a wrong answer to ``scale``."""
 
 _HURT: dict[str, dict[str, tuple[str, float]]] = {
     "answers": {"head": ("failed", 0)},
+    "errors": {"scale": ("error", 0), "head": ("error", 0)},
+    "bytes": {"scale": ("error", 0), "head": ("error", 0), "rate": ("error", 0)},
     "exchange": {"head": ("failed", 0), "rate": ("failed", 0)},
 }
 """What a forger loses who breaks the way by which answers travel."""
@@ -292,6 +333,9 @@ CASES = [
     Case("empty file", raw(b""), NOTHING),
     Case("no cells", raw(b'{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'),
          dict.fromkeys(FULL, ("missing", 0))),
+    Case("cells null", raw(b'{"cells": null, "nbformat": 4}'), NOTHING),
+    Case("cells a number", raw(b'{"cells": 5, "nbformat": 4}'), NOTHING),
+    Case("half a character", changed(_half_a_character)),
     Case("no kernel", changed(lambda n: n.update(metadata={}))),
     Case("other language", changed(_language("R")), NOTHING),
     Case("nbformat 3", changed(_old_format)),
@@ -310,10 +354,22 @@ CASES = [
     Case("split", changed(_split)),
     Case("merged", changed(_merged)),
     Case("pasted from elsewhere", changed(_pasted)),
+    Case("answer in its check", changed(_in_its_check), {"scale": ("tampered", 2)}),
+    Case("list as id", changed(_list_as_id)),
     Case("made by exec", answers(scale='exec("def scale(x): return np.asarray(x) / 255")')),
     # Python
     Case("capture", answers(scale="%%capture out\n" + light.RIGHT["scale"])),
     Case("shell and magics", first("!ls\n%time 1 + 1\n%matplotlib inline")),
+    Case("many shell lines", first("!true\n" * 120)),
+    Case("damaged page", first(
+        "from IPython.display import HTML, display\ndisplay(HTML('<p><![x[y]]></p>'))")),
+    Case("damaged messages", first(MESSAGES)),
+    Case("half a character raised", answers(rate="raise ValueError(chr(0xD83D))"),
+         {"rate": ("error", 0)}),
+    Case("numpy's number", answers(rate="learning_rate = np.float64(5)"),
+         {"rate": ("partial", 0.5)}),
+    Case("several numbers", answers(rate="learning_rate = np.array([-5.0, 7.0])"),
+         {"rate": ("failed", 0)}),
     Case("input", first("name = input('who?')")),
     Case("SystemExit", first("raise SystemExit")),
     Case("exit", first("exit()")),
