@@ -227,10 +227,11 @@ class _Planner:
             if cell.cell_type != "code":
                 continue
             source = cell.source
-            if place in checks and not self._answers_too(place):
-                if not self.assignment.checks_are_needed:
-                    continue
-                source = self._original(place) or source
+            if place in checks:
+                if not self._answers_too(place):
+                    if not self.assignment.checks_are_needed:
+                        continue
+                    source = self._original(place) or source
             elif self._is_edited(cell):
                 source = self.assignment.cells[settings(cell)["grade_id"]].source
             after = self.setting if code.defined(source) & self.parameters else ""

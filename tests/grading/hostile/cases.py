@@ -236,7 +236,7 @@ FORGERIES = {
 _HURT: dict[str, dict[str, tuple[str, float]]] = {
     "answers": {"head": ("failed", 0)},
     "errors": {"scale": ("error", 0), "head": ("error", 0)},
-    "bytes": {"scale": ("error", 0), "head": ("error", 0), "rate": ("error", 0)},
+    "bytes": {"head": ("failed", 0), "rate": ("failed", 0)},
     "exchange": {"head": ("failed", 0), "rate": ("failed", 0)},
 }
 """What a forger loses who breaks the way by which answers travel."""
