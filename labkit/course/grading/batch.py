@@ -123,8 +123,11 @@ def grade_batch(
     """
     with _lock(batch.out), _progress(batch, progress):
         while left := batch.left():
-            for suspect in _work_together(batch, left, min(jobs, len(left)), scheduler):
+            suspects = _work_together(batch, left, min(jobs, len(left)), scheduler)
+            for suspect in suspects:
                 _work_alone(batch, suspect, scheduler)
+            if not suspects and batch.left() == left:
+                break  # workers end before they begin: the command says what is left
     return batch.graded()
 
 
