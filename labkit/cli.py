@@ -86,11 +86,14 @@ def run(
 
     sources = find_notebooks(notebooks or ())
     settings = {"profile": profile.value, "data": data.value}
-    parallel = joblib.Parallel(n_jobs=min(jobs, len(sources)), return_as="generator")
+    jobs = min(jobs, len(sources))
+    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator")
     runs = []
     bars = jobs == 1 and sys.stderr.isatty()
     for done in parallel(
-        joblib.delayed(run_notebook)(source, out / "notebooks", progress=bars, **settings)
+        joblib.delayed(run_notebook)(
+            source, out / "notebooks", progress=bars, jobs=jobs, **settings
+        )
         for source in sources
     ):
         runs.append(done)

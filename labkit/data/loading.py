@@ -103,10 +103,11 @@ def _own_folder(name_or_folder: str | Path, source: str) -> Path:
 
 
 def _simulated_entries(name: str, per_class: int | None, dials: Dials) -> list[Entry]:
-    """Draw the three splits; the training split as large as is asked, in steps."""
+    """Draw the three splits; the training split as large as is asked, in few sizes."""
     usual = RECIPES[name].per_class["train"]
     wanted = per_class or usual
-    size = usual // 10 if wanted <= usual // 10 else -(-wanted // usual) * usual
+    sizes = (usual // 10, usual // 2, -(-wanted // usual) * usual)
+    size = next(size for size in sizes if size >= wanted)
     entries = []
     for split in SPLITS:
         folder = draw_split(name, split, per_class=size if split == "train" else None, dials=dials)

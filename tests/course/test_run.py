@@ -5,7 +5,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from labkit.course.report import write_report
-from labkit.course.run import find_notebooks, points, run_notebook
+from labkit.course.run import _take_a_share, find_notebooks, points, run_notebook
 from labkit.errors import CourseError
 
 
@@ -108,3 +108,12 @@ def test_a_notebook_runs_in_its_own_folder(tmp_path):
     )
     assert str(folder) in done.file.read_text()
     assert os.getcwd() == before  # noqa: PTH109
+
+
+@pytest.mark.parametrize(("jobs", "threads"), [(2, "4"), (3, "2"), (16, "1")])
+def test_notebooks_at_the_same_time_share_the_cores(monkeypatch, jobs, threads):
+    settings = {"OMP_NUM_THREADS": "3"}  # what a user has set stays
+    monkeypatch.setattr(os, "environ", settings)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 8)
+    _take_a_share(jobs)
+    assert settings == {"OMP_NUM_THREADS": "3", "TF_NUM_INTRAOP_THREADS": threads}

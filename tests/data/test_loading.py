@@ -236,6 +236,15 @@ def test_a_simulated_dataset_is_drawn_once(few: list[int]) -> None:
     assert first.title == "cats_vs_dogs (simulated images)"
 
 
+@pytest.mark.parametrize(("wanted", "drawn"), [(2, 2), (3, 10), (10, 10), (11, 20), (21, 40)])
+def test_not_many_more_are_drawn_than_are_asked_for(
+    few: list[int], wanted: int, drawn: int
+) -> None:
+    """Drawing takes longer than some of the experiments, and each size is drawn once."""
+    labkit.load_dataset("cats_vs_dogs", image_size=32, per_class=wanted, source="simulated")
+    assert sum(few) == 2 * (drawn + 5 + 6)
+
+
 def test_a_dataset_keeps_its_pixels_when_another_size_is_loaded(few: list[int]) -> None:
     """The lesson's loop over numbers of labels holds several at a time."""
     small = labkit.load_dataset("cats_vs_dogs", image_size=32, per_class=2, source="simulated")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import light
 import nbformat
@@ -14,7 +15,7 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from labkit.course.grading import batch, examining
+from labkit.course.grading import batch, examining, grading
 from labkit.course.grading.command import grade_folder
 from labkit.course.release import student_version
 from labkit.errors import CourseError
@@ -277,3 +278,46 @@ def test_a_students_text_runs_nothing_in_a_page(light_source, tmp_path):
         assert "<b>word</b>" in text
         assert "<script" not in text
         assert "<img" not in text
+
+
+def test_a_notebook_has_a_deadline_as_a_whole(light_source, monkeypatch, tmp_path):
+    """Each of its cells is quick enough, all of them together are not."""
+    monkeypatch.setattr(grading, "MOST_TIMES", 0.1)  # 6 s
+    notebook = light.answered()
+    for _ in range(6):
+        notebook.cells.insert(3, new_code_cell(SLOW))
+    light.hand_in(tmp_path / "submissions", "ann", notebook)
+    assert grade(light_source, tmp_path)
+    assert statuses(tmp_path)["ann", "head"] == ("timeout", 0)
+
+
+def test_a_notebook_that_nobody_may_read_has_its_row(light_source, monkeypatch, tmp_path):
+    """Said by the file system, whoever runs the tests: root may read everything."""
+    for student in ("ann", "bob"):
+        light.hand_in(tmp_path / "submissions", student, light.answered())
+    read = Path.read_bytes
+
+    def refused(file):
+        if "ann" in file.parts and "submissions" in file.parts:
+            raise PermissionError(13, "Permission denied")
+        return read(file)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    assert grade(light_source, tmp_path)
+    found = statuses(tmp_path)
+    assert found["ann", "head"] == ("error", 0)
+    assert found["bob", "head"] == ("passed", 3)
+    assert "Permission denied" in (tmp_path / "out/results/ann/light.json").read_text()
+
+
+def test_workers_that_end_at_once_do_not_go_on_for_ever(light_source, monkeypatch, tmp_path):
+    light.hand_in(tmp_path / "submissions", "ann", light.answered())
+    tries = []
+
+    def ends_at_once(*arguments):
+        assert len(tries) < 5, "tried again and again"
+        tries.append(arguments)
+
+    monkeypatch.setattr(batch, "work", ends_at_once)
+    grade(light_source, tmp_path)
+    assert len(tries) == 1

@@ -1,5 +1,6 @@
 """How alike two pieces of code are: renaming hides nothing, starter code does not count."""
 
+from labkit.course.grading import similarity as similarity_module
 from labkit.course.grading.similarity import FEWEST_TOKENS, compare
 
 STARTER = "\n".join(f"given_{n} = load({n}, 'x') + {n} * 3" for n in range(20))
@@ -46,3 +47,14 @@ def test_pairs_are_ranked():
 
 def test_short_or_broken_code_does_not_stop_the_report():
     assert compare({"a": "x = 1", "b": "def (", "c": ""}, STARTER) == []
+
+
+def test_more_tokens_than_letters_only_blur_the_ranking(monkeypatch):
+    monkeypatch.setattr(similarity_module, "LETTERS", 5)
+    assert compare({"a": ONE, "b": ONE, "c": OTHER}, "")[0].similarity == 100
+    assert len(set(similarity_module._letters(ONE.split()).values())) == 5
+
+
+def test_a_letter_for_each_of_a_million_tokens_is_a_letter():
+    tokens = [str(number) for number in range(similarity_module.LETTERS + 2)]
+    assert len(set(similarity_module._letters(tokens).values())) == similarity_module.LETTERS
