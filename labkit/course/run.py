@@ -136,8 +136,8 @@ def run_notebook(
 def _take_a_share(jobs: int) -> None:
     """Let the kernels of this process use their share of the cores.
 
-    TensorFlow's threads wait by spinning: two networks that train on all of two cores take a
-    quarter longer than on one core each (measured with EfficientNet-Lite0 at 64 px).
+    TensorFlow's threads wait by spinning: two networks that each train on all of two cores
+    take about a fifth longer than on a core each (EfficientNet-Lite0 at 64 px).
     """
     import joblib
 
