@@ -118,7 +118,8 @@ def run_notebook(
         papermill.execute_notebook(
             str(source), str(target), parameters, kernel_name="python3", language="python",
             cwd=str(source.parent), execution_timeout=CELL_SECONDS,
-            extra_arguments=["--log-level=ERROR"],  # of the kernel, on its way to this terminal
+            # Of the kernel, on its way to this terminal: to be ended is no error.
+            extra_arguments=["--log-level=CRITICAL"],
             progress_bar=progress and {"desc": source.stem},
         )  # fmt: skip
     except papermill.PapermillExecutionError as error:
