@@ -103,35 +103,39 @@ def run_notebook(
         progress: whether to show a bar of the cells.
         jobs: notebooks at the same time, each in a process of its own; they share the cores.
     """
-    # Slow to import, and not needed to name notebooks.
-    import papermill
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
-
-    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # this environment's kernel
     if jobs > 1:
         _take_a_share(jobs)
     out.mkdir(parents=True, exist_ok=True)
     target = out / source.name
     parameters = {"PROFILE": profile, "SEED": seed, "DATA": data}
-    started, reason = time.perf_counter(), ""
+    started = time.perf_counter()
+    reason = _execute(source, target, parameters, progress and {"desc": source.stem})
+    return _summary(source.stem, target, reason, time.perf_counter() - started)
+
+
+def _execute(source: Path, target: Path, parameters: dict[str, Any], bar: Any) -> str:
+    """Execute a notebook into another file; return why it failed, one line, or nothing."""
+    # Slow to import, and not needed to name notebooks.
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # this environment's kernel
     try:
         papermill.execute_notebook(
             str(source), str(target), parameters, kernel_name="python3", language="python",
-            cwd=str(source.parent), execution_timeout=CELL_SECONDS,
+            cwd=str(source.parent), execution_timeout=CELL_SECONDS, progress_bar=bar,
             # Of the kernel, on its way to this terminal: to be ended is no error.
             extra_arguments=["--log-level=CRITICAL"],
-            progress_bar=progress and {"desc": source.stem},
         )  # fmt: skip
     except papermill.PapermillExecutionError as error:
-        reason = f"cell {error.exec_count} raised {error.ename}: {error.evalue}".splitlines()[0]
+        return f"cell {error.exec_count} raised {error.ename}: {error.evalue}".splitlines()[0]
     except DeadKernelError:
-        reason = "the kernel died: most often the memory was used up"
+        return "the kernel died: most often the memory was used up"
     except CellTimeoutError:
-        reason = f"a cell ran longer than {CELL_SECONDS} s and was stopped"
+        return f"a cell ran longer than {CELL_SECONDS} s and was stopped"
     except Exception as error:  # not a notebook, no kernel, disk full: the next one goes on
-        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
-    seconds = time.perf_counter() - started
-    return _summary(source.stem, target, reason, seconds)
+        return f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+    return ""
 
 
 def _take_a_share(jobs: int) -> None:
