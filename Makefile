@@ -9,9 +9,6 @@ FIRST := $(notdir $(firstword $(sort $(wildcard notebooks/0*))))
 run: .venv/course.done
 	$(BIN)/labkit run --jobs 2
 
-# Two processes at a time, of one thread each: on two cores more would only wait for one another.
-test nbval: export TF_NUM_INTRAOP_THREADS = 1
-
 test: .venv/tests.done check
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 	$(MAKE) nbval
