@@ -108,7 +108,11 @@ def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
 
 
 class Lab:
-    """A browser page with one notebook open."""
+    """A browser page with one notebook open.
+
+    It has a workspace of its own, since the server keeps workspaces: in a shared one a reload
+    would open what another page has open, too.
+    """
 
     def __init__(self, page: Any, address: str, notebook: str) -> None:
         self.page, self.address, self.notebook = page, address, notebook
@@ -116,7 +120,8 @@ class Lab:
 
     def open(self, *, reset: bool = True) -> Lab:
         """Open the notebook and wait until its kernel is ready."""
-        self.page.goto(f"{self.address}/lab/tree/{self.notebook}{'?reset' if reset else ''}")
+        workspace = f"{self.address}/lab/workspaces/{Path(self.notebook).stem}"
+        self.page.goto(f"{workspace}/tree/{self.notebook}{'?reset' if reset else ''}")
         # A second tab is sent on to a workspace of its own; waiting for a function survives that.
         self.page.wait_for_function(
             """() => {
