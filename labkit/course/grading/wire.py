@@ -6,8 +6,8 @@ import dataclasses
 
 from labkit.errors import CourseError
 
-LARGEST_MESSAGE = 400_000_000
-"""Bytes of one message; more is refused on both sides."""
+LARGEST_MESSAGE = 200_000_000
+"""Bytes of one message; more is refused on both sides (it travels as text, a third larger)."""
 
 DEEPEST = 50
 """Levels of lists in lists that are followed."""

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
@@ -26,6 +27,9 @@ SPEC = Path(__file__).with_name("kernelspec") / "kernel.json"
 
 GRACE = 10.0
 """Seconds that a kernel's stub gets to end everything before it is killed itself."""
+
+LARGEST_FRAME = 300_000_000
+"""Bytes of a part of a message; the connection of a kernel that sends more is closed unread."""
 
 
 class Manager(AsyncKernelManager):
@@ -105,6 +109,7 @@ class Kernel:
         """
         run_sync(self.manager.start_kernel)()
         client = BlockingKernelClient(parent=self.manager)
+        client.context.setsockopt(zmq.MAXMSGSIZE, LARGEST_FRAME)
         client.load_connection_info(self.manager.get_connection_info())
         client.start_channels()
         try:

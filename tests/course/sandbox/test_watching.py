@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import queue
 import time
 
 import psutil
 import pytest
 
+from labkit.course.sandbox import kernel
 from labkit.course.sandbox.settings import Limits
 from labkit.course.sandbox.watching import MOST_FILES, Watch
+
+from .conftest import KINDS
 
 LEFTOVER = f"labkit-leftover-{os.getpid()}"
 """An argument that marks processes which a notebook leaves behind."""
@@ -279,3 +284,23 @@ def test_time(tmp_path):
     ending = Watch(Limits(seconds=1e-9), [tmp_path], Nobody()).look()
     assert ending is not None
     assert ending.reason == "time"
+
+
+@pytest.mark.parametrize("kind", [*KINDS])
+def test_a_message_that_is_too_large_is_never_received(sandboxes, tmp_path, monkeypatch, kind):
+    """What a kernel forges to fill its reader's memory; the kernel goes on and answers."""
+    monkeypatch.setattr(kernel, "LARGEST_FRAME", 1_000_000)
+    with sandboxes(kind).kernel(tmp_path) as running:
+        client = running.client()
+        shown = []
+        for code in ("print('small')", "print('x' * 1_500_000)"):
+            client.execute(code)
+            client.get_shell_msg(timeout=60)
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    shown.append(client.get_iopub_msg(timeout=2)["content"].get("text", ""))
+        client.execute("", user_expressions={"after": "6 * 7"})
+        reply = client.get_shell_msg(timeout=60)
+        client.stop_channels()
+    assert reply["content"]["user_expressions"]["after"]["data"]["text/plain"] == "42"
+    assert "".join(shown) == "small\n"
