@@ -40,6 +40,9 @@ _STYLE: Any = {
     "legend.frameon": False,
 }
 
+_FIELDS_TOLD = 24
+"""Fields of a confusion matrix that its text names."""
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:
@@ -87,7 +90,8 @@ def picture_grid(images: Pixels, titles: Sequence[str], *, title: str, columns: 
     for axis, image, text in zip(axes, images, titles, strict=False):
         axis.imshow(image)
         axis.set_title(text, fontsize=8, loc="center")
-    alt = f"{title}. {len(images)} pictures: {', '.join(titles)}."
+    count = f"{len(images)} picture{'s' * (len(images) != 1)}"
+    alt = f"{title}. {count}: {', '.join(' '.join(text.split()) for text in titles)}."
     return Picture(figure, alt, colours=0)
 
 
@@ -113,10 +117,10 @@ def accuracy_against_labels(
             "marker": MARKERS[number],
             "linestyle": LINES[number],
         }
+        lows, highs = np.clip([lows, highs], 0, 1)
         axis.plot(sizes, means, label=name, **style)
-        axis.fill_between(sizes, np.clip(lows, 0, 1), np.clip(highs, 0, 1), alpha=0.2,
-                          color=COLOURS[number], linewidth=0)  # fmt: skip
-        sentences.append(f"{name} goes from {means[0]:.2f} to {means[-1]:.2f}")
+        axis.fill_between(sizes, lows, highs, alpha=0.2, color=COLOURS[number], linewidth=0)
+        sentences.append(_points_told(name, sizes, means, lows, highs))
     axis.set(xscale="log", xlabel=f"labelled training {what} a class", title=title,
              ylabel=f"accuracy on the test {what}")  # fmt: skip
     axis.set_xticks(list(sizes), [str(size) for size in sizes])
@@ -158,8 +162,7 @@ def lines(
     sentences = [f"{name} at {place:.3g}" for name, place in (marks or {}).items()]
     arrays = {name: np.asarray(values, float) for name, values in curves.items()}
     for number, (name, array) in enumerate(arrays.items()):
-        means = _curve(axis, x, array, name, number, limits)
-        sentences.append(f"{name} goes from {means[0]:.2f} to {means[-1]:.2f}")
+        sentences.append(_curve(axis, x, array, name, number, limits))
     for number, (name, place) in enumerate((marks or {}).items(), len(curves)):
         axis.axvline(place, label=name, color=COLOURS[number], linestyle=LINES[number])
     axis.set(title=title, xlabel=xlabel, ylabel=ylabel, xscale="log" if log else "linear")
@@ -176,17 +179,35 @@ def lines(
 
 def _curve(
     axis: Any, x: Sequence[float], values: Any, name: str, number: int, limits: tuple[float, float]
-) -> Any:
-    """Draw one curve, of repeated runs with its interval; return the means."""
+) -> str:
+    """Draw one curve, of repeated runs with its interval; return what it shows."""
     style: Any = {"color": COLOURS[number], "linestyle": LINES[number]}
     if values.ndim == 1:
         axis.plot(x, values, label=name, **style)
-        return values
+        low, high = int(values.argmin()), int(values.argmax())
+        return (
+            f"{name} goes from {values[0]:.2f} to {values[-1]:.2f}, "
+            f"lowest {values[low]:.2f} at {x[low]:.3g}, highest {values[high]:.2f} at {x[high]:.3g}"
+        )
     means, lows, highs = np.array([mean_interval(runs) for runs in values]).T
+    lows, highs = np.clip([lows, highs], *limits)
     axis.plot(x, means, label=name, marker=MARKERS[number], **style)
-    axis.fill_between(x, np.clip(lows, *limits), np.clip(highs, *limits), alpha=0.2,
-                      color=COLOURS[number], linewidth=0)  # fmt: skip
-    return means
+    axis.fill_between(x, lows, highs, alpha=0.2, color=COLOURS[number], linewidth=0)
+    return _points_told(name, x, means, lows, highs)
+
+
+def _points_told(name: str, x: Sequence[float], means: Any, lows: Any, highs: Any) -> str:
+    """Return each point of a curve with its interval, as text."""
+    points = [
+        f"{_told(*point)} at {place:.3g}"
+        for place, *point in zip(x, means, lows, highs, strict=True)
+    ]
+    return f"{name} {', '.join(points)}"
+
+
+def _told(mean: float, low: float, high: float) -> str:
+    """Return a number with its interval, where it has one, as text."""
+    return f"{mean:.3g}" if np.isnan(low) else f"{mean:.3g} ({low:.3g} to {high:.3g})"
 
 
 @mpl.rc_context(_STYLE)
@@ -303,11 +324,14 @@ def confusion_matrix(result: TrainingResult) -> Picture:
     axis.set_title(result.title, fontsize=9, wrap=True)
     axis.grid(False)
     figure.colorbar(drawn, ax=axis, label="share of the right class")
-    cells = [
-        f"{count} of {names[row]} named {names[column]}"
-        for (row, column), count in np.ndenumerate(counts)
+    order = np.argsort(-counts, axis=None, kind="stable")  # the largest fields first
+    told = [
+        f"{counts[row, column]} of {names[row]} named {names[column]}"
+        for row, column in zip(*np.unravel_index(order, counts.shape), strict=True)
     ]
-    return Picture(figure, f"Confusion matrix, {result.title}: {'; '.join(cells[:16])}.")
+    if len(told) > _FIELDS_TOLD:
+        told[_FIELDS_TOLD:] = [f"and {len(told) - _FIELDS_TOLD} others, none of them larger"]
+    return Picture(figure, f"Confusion matrix, {result.title}: {'; '.join(told)}.")
 
 
 @mpl.rc_context(_STYLE)
@@ -323,11 +347,11 @@ def bars(
         mean, low, high = _interval_of(values[name])
         error = None if np.isnan(low) else [[mean - low], [high - mean]]
         axis.barh(place, mean, xerr=error, color=COLOURS[place % len(COLOURS)], capsize=4)
-        sentences.append(f"{name} {mean:.3g}")
+        sentences.append(f"{name} {_told(mean, low, high)}")
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
     axis.set(xlabel=label, title=title)
-    return Picture(figure, f"{title}. {label}: {', '.join(sentences)}.")
+    return Picture(figure, f"{title}. {label}: {'; '.join(sentences)}.")
 
 
 def _interval_of(value: float | tuple[float, float, float]) -> tuple[float, float, float]:

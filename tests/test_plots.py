@@ -59,10 +59,11 @@ def test_axes_are_labelled(result):
 
 def test_alt_text_holds_the_numbers(result):
     _, curve, matrix, lines, roc, learning, forgetting, bars = figures(result)
-    assert "transfer goes from 0.85 to 0.95" in curve.alt
+    assert "transfer 0.85 (0.215 to 1) at 10, 0.95 (0.315 to 1) at 100" in curve.alt
     assert "1 of a named b" in matrix.alt
-    assert "x 0.5" in bars.alt
-    assert "test goes from 0.60 to 0.85" in lines.alt
+    assert "x 0.5; y 0.7 (0.6 to 0.8)" in bars.alt
+    assert "test 0.6 (-0.671 to 1.87) at 0, 0.85 (0.215 to 1.49) at 9" in lines.alt
+    assert "train goes from 0.60 to 1.00, lowest 0.60 at 0, highest 1.00 at 9" in lines.alt
     assert "here at 4" in lines.alt
     assert "head: area 0.750" in roc.alt
     assert "accuracy on training images goes from 0.50 to 0.70" in learning.alt
@@ -131,3 +132,16 @@ def test_lines_with_names_on_the_axis_and_with_a_logarithmic_one():
     assert axis.get_xscale() == "linear"
     steep = plots.lines({"a": [1, 2]}, (1e-5, 1), title="T", xlabel="rate", ylabel="y", log=True)
     assert steep.figure.axes[0].get_xscale() == "log"
+
+
+def test_the_text_of_a_large_matrix_names_the_largest_fields():
+    labels = np.repeat(np.arange(6), 9)
+    named = labels.copy()
+    named[:7] = 5
+    scores = np.eye(6, dtype=np.float32)[named]
+    classes = tuple("abcdef")
+    result = TrainingResult("six (simulated)", classes, labels, scores, {}, 8, 1.0)
+    told = plots.confusion_matrix(result).alt.split(": ", 1)[1].split("; ")
+    assert told[0] == "9 of b named b"
+    assert told[5] == "7 of a named f"
+    assert told[-1] == "and 12 others, none of them larger."

@@ -34,9 +34,6 @@ OUTPUT_LIMIT = 30_000_000
 KEPT_TEXT = 20_000
 """Characters of a text output that are kept for the feedback."""
 
-KEPT_PICTURE = 3_000_000
-"""Largest picture that is kept, bytes in base64."""
-
 _INTERRUPT_SECONDS = 5
 _IDLE_SECONDS = 3
 _SETTLE_SECONDS = 1.0

@@ -6,14 +6,13 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from labkit.paths import atomic_write
 
 Status = Literal[
     "passed", "partial", "failed", "error", "timeout", "memory", "missing", "tampered", "manual"
 ]
-STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 @dataclass(frozen=True)

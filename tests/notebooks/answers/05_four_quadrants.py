@@ -61,43 +61,48 @@ WRONG = {
         'my_winner, my_lead = "frozen", -3',
         'my_winner, my_lead = "frozen", 250',
     ],
-    "paired_verdict": [
-        # two intervals that may not overlap: pairing is lost
-        """def paired_verdict(ours, theirs):
+    "seeds_needed": [
+        # the normal distribution in place of Student's
+        """def seeds_needed(differences, most=1000):
+    mean, spread = abs(np.mean(differences)), np.std(differences, ddof=1)
+    for n in range(2, most + 1):
+        if 1.96 * spread / n**0.5 < mean:
+            return n""",
+        # a loss is never told
+        """def seeds_needed(differences, most=1000):
     from scipy import stats
-    ours, theirs = np.array(ours), np.array(theirs)
-    n = len(ours)
-    error = ((ours.var(ddof=1) + theirs.var(ddof=1)) / n) ** 0.5
-    half = stats.t.ppf(0.975, n - 1) * error
-    mean = ours.mean() - theirs.mean()
-    low, high = mean - half, mean + half
-    return {"mean": mean, "low": low, "high": high,
-            "verdict": "better" if low > 0 else "worse" if high < 0 else "cannot tell"}""",
-        # the spread of the runs in place of the mean's
-        """def paired_verdict(ours, theirs):
+    for n in range(2, most + 1):
+        if stats.t.ppf(0.975, n - 1) * np.std(differences, ddof=1) / n**0.5 < np.mean(differences):
+            return n""",
+        # the spread is not that of a sample
+        """def seeds_needed(differences, most=1000):
     from scipy import stats
-    d = np.subtract(ours, theirs)
-    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1)
-    low, high = d.mean() - half, d.mean() + half
-    return {"mean": d.mean(), "low": low, "high": high,
-            "verdict": "better" if low > 0 else "worse" if high < 0 else "cannot tell"}""",
-        # the normal distribution, for four runs
-        """def paired_verdict(ours, theirs):
-    d = np.subtract(ours, theirs)
-    half = 1.96 * d.std(ddof=1) / len(d) ** 0.5
-    low, high = d.mean() - half, d.mean() + half
-    return {"mean": d.mean(), "low": low, "high": high,
-            "verdict": "better" if low > 0 else "worse" if high < 0 else "cannot tell"}""",
-        # always takes sides
-        """def paired_verdict(ours, theirs):
-    found = paired_difference("a", "b", ours, theirs)
-    return {"mean": found.mean, "low": found.low, "high": found.high,
-            "verdict": "better" if found.mean > 0 else "worse"}""",
-        # the other way round
-        """def paired_verdict(ours, theirs):
-    found = paired_difference("a", "b", theirs, ours)
-    return {"mean": found.mean, "low": found.low, "high": found.high,
-            "verdict": "better" if found.low > 0 else "worse" if found.high < 0 else "cannot tell"}""",
+    for n in range(2, most + 1):
+        if stats.t.ppf(0.975, n - 1) * np.std(differences) / n**0.5 < abs(np.mean(differences)):
+            return n""",
+        # t of the seeds that are there
+        """def seeds_needed(differences, most=1000):
+    from scipy import stats
+    t = stats.t.ppf(0.975, len(differences) - 1)
+    for n in range(2, most + 1):
+        if t * np.std(differences, ddof=1) / n**0.5 < abs(np.mean(differences)):
+            return n""",
+        # never fewer than there are
+        """def seeds_needed(differences, most=1000):
+    from scipy import stats
+    for n in range(len(differences), most + 1):
+        if stats.t.ppf(0.975, n - 1) * np.std(differences, ddof=1) / n**0.5 < abs(np.mean(differences)):
+            return n""",
+        # one too few at the end
+        """def seeds_needed(differences, most=1000):
+    from scipy import stats
+    for n in range(2, most):
+        if stats.t.ppf(0.975, n - 1) * np.std(differences, ddof=1) / n**0.5 < abs(np.mean(differences)):
+            return n""",
+        # labkit's number, for a chance of four in five
+        """def seeds_needed(differences, most=1000):
+    from labkit.quadrants.statistics import runs_needed
+    return runs_needed(differences)""",
     ],
     "rule_holds": [
         # the highest mean confirms
@@ -152,21 +157,23 @@ RIGHT = {
         'my_winner, my_lead = "full", 0',
         'my_winner = "scratch"\nmy_lead = 12.5',
     ],
-    "paired_verdict": [
-        """def paired_verdict(ours, theirs):
-    found = paired_difference("ours", "theirs", list(ours), list(theirs))
-    word = ("better" if found.mean > 0 else "worse") if found.is_clear else "cannot tell"
-    return {"mean": found.mean, "low": found.low, "high": found.high, "verdict": word}""",
-        """from scipy import stats
-def paired_verdict(ours, theirs):
-    d = [a - b for a, b in zip(ours, theirs)]
-    low, high = stats.t.interval(0.95, len(d) - 1, loc=np.mean(d), scale=stats.sem(d))
-    verdict = "cannot tell"
-    if low > 0:
-        verdict = "better"
-    if high < 0:
-        verdict = "worse"
-    return dict(mean=sum(d) / len(d), low=low, high=high, verdict=verdict)""",
+    "seeds_needed": [
+        """def seeds_needed(differences, most=1000):
+    from scipy import stats
+    d = np.asarray(differences, float)
+    n = np.arange(2, most + 1)
+    enough = stats.t.ppf(0.975, n - 1) * d.std(ddof=1) < abs(d.mean()) * np.sqrt(n)
+    return int(n[enough][0]) if enough.any() else None""",
+        """def seeds_needed(differences, most=1000):
+    import statistics
+    from scipy import stats
+    mean, s = statistics.fmean(differences), statistics.stdev(differences)
+    n = 2
+    while n <= most:
+        low, high = stats.t.interval(0.95, n - 1, loc=mean, scale=max(s, 1e-300) / n ** 0.5)
+        if low > 0 or high < 0:
+            return n
+        n += 1""",
     ],
     "rule_holds": [
         """def rule_holds(accuracies, strategy):

@@ -22,35 +22,50 @@ WRONG = {
     maps = [layer.output for layer in classifier.layers[1:] if len(layer.output.shape) == 4]
     return keras.Model(classifier.input, maps[0])""",
     ],
-    "paired_difference": [
-        # interval of two clouds, not of the pairs
-        """def paired_difference(transfer, scratch):
-    a, b = np.asarray(transfer, float), np.asarray(scratch, float)
-    half = stats.t.ppf(0.975, len(a) - 1) * np.sqrt(a.var(ddof=1) + b.var(ddof=1)) / np.sqrt(len(a))
-    mean = a.mean() - b.mean()
-    low, high = mean - half, mean + half
-    return {"mean": mean, "low": low, "high": high,
-            "verdict": "transfer" if low > 0 else "scratch" if high < 0 else "cannot tell"}""",
-        # the mean alone decides
-        """def paired_difference(transfer, scratch):
-    d = np.asarray(transfer, float) - np.asarray(scratch, float)
-    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
-    return {"mean": d.mean(), "low": d.mean() - half, "high": d.mean() + half,
-            "verdict": "transfer" if d.mean() > 0 else "scratch"}""",
+    "head_to_head": [
+        # accuracies, not pictures
+        """def head_to_head(labels, one, other):
+    a, b = int((one == labels).sum()), int((other == labels).sum())
+    low, high = wilson_interval(a, a + b)
+    return {"only one": a, "only other": b,
+            "verdict": "one" if low > 0.5 else "other" if high < 0.5 else "cannot tell"}""",
+        # the larger number wins
+        """def head_to_head(labels, one, other):
+    a = int(((one == labels) & (other != labels)).sum())
+    b = int(((one != labels) & (other == labels)).sum())
+    return {"only one": a, "only other": b, "verdict": "one" if a > b else "other" if b > a else "cannot tell"}""",
+        # a share of all pictures
+        """def head_to_head(labels, one, other):
+    a = int(((one == labels) & (other != labels)).sum())
+    b = int(((one != labels) & (other == labels)).sum())
+    low, high = wilson_interval(a, len(labels))
+    return {"only one": a, "only other": b,
+            "verdict": "one" if low > 0.5 else "other" if high < 0.5 else "cannot tell"}""",
+        # pictures on which the answers differ: both may be wrong
+        """def head_to_head(labels, one, other):
+    differ = one != other
+    a = int((differ & (one == labels)).sum())
+    b = int((differ & (one != labels)).sum())
+    if not a + b:
+        return {"only one": 0, "only other": 0, "verdict": "cannot tell"}
+    low, high = wilson_interval(a, a + b)
+    return {"only one": a, "only other": b,
+            "verdict": "one" if low > 0.5 else "other" if high < 0.5 else "cannot tell"}""",
         # the wrong way round
-        """def paired_difference(transfer, scratch):
-    d = np.asarray(scratch, float) - np.asarray(transfer, float)
-    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
-    low, high = d.mean() - half, d.mean() + half
-    return {"mean": d.mean(), "low": low, "high": high,
-            "verdict": "transfer" if high < 0 else "scratch" if low > 0 else "cannot tell"}""",
-        # the normal distribution, n in place of n - 1
-        """def paired_difference(transfer, scratch):
-    d = np.asarray(transfer, float) - np.asarray(scratch, float)
-    half = 1.96 * d.std() / np.sqrt(len(d))
-    low, high = d.mean() - half, d.mean() + half
-    return {"mean": d.mean(), "low": low, "high": high,
-            "verdict": "transfer" if low > 0 else "scratch" if high < 0 else "cannot tell"}""",
+        """def head_to_head(labels, one, other):
+    b = int(((one == labels) & (other != labels)).sum())
+    a = int(((one != labels) & (other == labels)).sum())
+    low, high = wilson_interval(a, a + b)
+    return {"only one": a, "only other": b,
+            "verdict": "one" if low > 0.5 else "other" if high < 0.5 else "cannot tell"}""",
+        # stumbles where no picture counts
+        """def head_to_head(labels, one, other):
+    a = int(((one == labels) & (other != labels)).sum())
+    b = int(((one != labels) & (other == labels)).sum())
+    share = a / (a + b)
+    low, high = wilson_interval(a, a + b)
+    return {"only one": a, "only other": b,
+            "verdict": "one" if low > 0.5 else "other" if high < 0.5 else "cannot tell"}""",
     ],
     "files_to_delete": [
         # everything that is named
@@ -137,23 +152,32 @@ RIGHT = {
     base = keras.Sequential([keras.Input(classifier.input_shape[1:]), *classifier.layers[1 : at + 1]])
     return base""",
     ],
-    "paired_difference": [
-        """def paired_difference(transfer, scratch):
-    d = [float(a) - float(b) for a, b in zip(transfer, scratch)]
-    low, high = stats.t.interval(0.95, len(d) - 1, np.mean(d), stats.sem(d))
-    if low > 0:
-        verdict = "transfer"
-    elif high < 0:
-        verdict = "scratch"
-    else:
-        verdict = "cannot tell"
-    return dict(mean=float(np.mean(d)), low=float(low), high=float(high), verdict=verdict)""",
-        """def paired_difference(transfer, scratch):
-    test = stats.ttest_rel(transfer, scratch)
-    low, high = test.confidence_interval(0.95)
-    mean = (low + high) / 2
-    verdict = ["cannot tell", "transfer" if mean > 0 else "scratch"][int(low * high > 0)]
-    return {"mean": mean, "low": low, "high": high, "verdict": verdict}""",
+    "head_to_head": [
+        """def head_to_head(labels, one, other):
+    only = [0, 0]
+    for label, a, b in zip(labels, one, other):
+        if (a == label) != (b == label):
+            only[int(b == label)] += 1
+    word = "cannot tell"
+    if sum(only):
+        low, high = wilson_interval(only[0], sum(only))
+        if low > 0.5:
+            word = "one"
+        if high < 0.5:
+            word = "other"
+    return dict(zip(("only one", "only other", "verdict"), [*only, word]))""",
+        """def head_to_head(labels, one, other):
+    from math import sqrt
+    sign = np.sign((one == labels).astype(int) - (other == labels).astype(int))
+    a, b = np.sum(sign > 0), np.sum(sign < 0)
+    n, z = a + b, 1.959963984540054
+    if n == 0:
+        return {"only one": 0, "only other": 0, "verdict": "cannot tell"}
+    p = a / n
+    middle, half = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    ends = (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+    verdict = "one" if ends[0] > 0.5 else ("other" if ends[1] < 0.5 else "cannot tell")
+    return {"only one": a, "only other": b, "verdict": verdict}""",
     ],
     "files_to_delete": [
         """def files_to_delete(findings):
