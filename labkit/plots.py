@@ -95,39 +95,14 @@ def picture_grid(images: Pixels, titles: Sequence[str], *, title: str, columns: 
     return Picture(figure, alt, colours=0)
 
 
-@mpl.rc_context(_STYLE)
 def accuracy_against_labels(
     curves: Mapping[str, ArrayLike], sizes: Sequence[int], *, title: str, what: str = "images"
 ) -> Picture:
-    """Show accuracy against the number of labelled images a class, with 95 % intervals.
-
-    Args:
-        curves: for each way of training, accuracies of shape (sizes, runs), 0..1.
-        sizes: labelled images a class.
-        title: of the figure; says whether the images are simulated.
-        what: was labelled, where it was not images.
-    """
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axis = figure.subplots()
-    sentences = []
-    for number, (name, values) in enumerate(curves.items()):
-        means, lows, highs = np.array([mean_interval(runs) for runs in np.asarray(values)]).T
-        style: Any = {
-            "color": COLOURS[number],
-            "marker": MARKERS[number],
-            "linestyle": LINES[number],
-        }
-        lows, highs = np.clip([lows, highs], 0, 1)
-        axis.plot(sizes, means, label=name, **style)
-        axis.fill_between(sizes, lows, highs, alpha=0.2, color=COLOURS[number], linewidth=0)
-        sentences.append(_points_told(name, sizes, means, lows, highs))
-    axis.set(xscale="log", xlabel=f"labelled training {what} a class", title=title,
-             ylabel=f"accuracy on the test {what}")  # fmt: skip
-    axis.set_xticks(list(sizes), [str(size) for size in sizes])
-    axis.minorticks_off()
-    axis.legend(loc="best", title="mean and 95 % interval over seeds")
-    alt = f"{title}. Accuracy for {sizes[0]} to {sizes[-1]} {what} a class: {'; '.join(sentences)}."
-    return Picture(figure, alt)
+    """Show accuracies (sizes, runs) against the number of labelled images a class; see lines."""
+    return lines(
+        curves, sizes, title=title, xlabel=f"labelled training {what} a class", log=True,
+        ylabel=f"accuracy on the test {what}", limits=(0, 1),
+    )  # fmt: skip
 
 
 @mpl.rc_context(_STYLE)
@@ -168,6 +143,7 @@ def lines(
     axis.set(title=title, xlabel=xlabel, ylabel=ylabel, xscale="log" if log else "linear")
     if ticks or (len(x) <= 16 and all(float(number).is_integer() for number in x)):
         axis.set_xticks(list(x), ticks or [f"{number:g}" for number in x])
+        axis.minorticks_off()
     bottom, top = axis.get_ylim()
     short = (limits[1] - limits[0]) / 5 - (top - bottom)
     if 0 < short < np.inf:
@@ -242,28 +218,6 @@ def roc_curves(
              ylabel="share found (sensitivity)", aspect="equal")  # fmt: skip
     axis.legend(loc="lower right", title="area with 95 % bootstrap interval", fontsize=9)
     return Picture(figure, f"{title}. ROC curves: {'; '.join(sentences)}.")
-
-
-@mpl.rc_context(_STYLE)
-def learning_curves(result: TrainingResult) -> Picture:
-    """Show loss and accuracy after each epoch, on the training and on the validation images."""
-    figure = Figure(figsize=(8, 3.4), layout="constrained")
-    sentences = []
-    for axis, measure in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
-        for place, (key, name) in enumerate(
-            ((measure, "training images"), (f"val_{measure}", "validation images"))
-        ):
-            values = result.history.get(key, [])
-            axis.plot(range(1, len(values) + 1), values, label=name, color=COLOURS[place],
-                      marker=MARKERS[place], linestyle=LINES[place], markersize=4)  # fmt: skip
-            if values:
-                sentences.append(
-                    f"{measure} on {name} goes from {values[0]:.2f} to {values[-1]:.2f}"
-                )
-        axis.set(xlabel="epoch", ylabel=measure, title=measure)
-    axis.legend()
-    figure.suptitle(result.title, x=0.01, ha="left", fontsize=11)
-    return Picture(figure, f"Learning curves, {result.title}: {'; '.join(sentences)}.")
 
 
 @mpl.rc_context(_STYLE)

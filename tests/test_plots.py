@@ -35,8 +35,6 @@ def figures(result):
     yield plots.roc_curves(
         {"head": (ill, scores)}, title="ROC", points={"half": rates(ill, scores, 0.5)}
     )
-    yield plots.learning_curves(replace(result, history={"loss": [2, 1], "val_loss": [3, 2],
-                                                         "accuracy": [0.5, 0.7]}))  # fmt: skip
     yield plots.forgetting_curves({"new": {"0.1": [[0.5, 0.6], [0.7, 0.9]]}}, (0, 8), title="F")
     yield plots.bars({"x": 0.5, "y": (0.7, 0.6, 0.8)}, title="Bars", label="accuracy")
 
@@ -58,7 +56,7 @@ def test_axes_are_labelled(result):
 
 
 def test_alt_text_holds_the_numbers(result):
-    _, curve, matrix, lines, roc, learning, forgetting, bars = figures(result)
+    _, curve, matrix, lines, roc, forgetting, bars = figures(result)
     assert "transfer 0.85 (0.215 to 1) at 10, 0.95 (0.315 to 1) at 100" in curve.alt
     assert "1 of a named b" in matrix.alt
     assert "x 0.5; y 0.7 (0.6 to 0.8)" in bars.alt
@@ -66,8 +64,6 @@ def test_alt_text_holds_the_numbers(result):
     assert "train goes from 0.60 to 1.00, lowest 0.60 at 0, highest 1.00 at 9" in lines.alt
     assert "here at 4" in lines.alt
     assert "head: area 0.750" in roc.alt
-    assert "accuracy on training images goes from 0.50 to 0.70" in learning.alt
-    assert "loss on validation images goes from 3.00 to 2.00" in learning.alt
     assert "new, rate 0.1: 0.55 to 0.80" in forgetting.alt
     assert "half: false alarms 0.50, found 0.50" in roc.alt
 

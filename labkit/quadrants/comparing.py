@@ -15,7 +15,7 @@ from labkit.anatomy import anatomy
 from labkit.data.dataset import Dataset
 from labkit.engine import keras
 from labkit.errors import DataError, LabkitError, ModelError, choices
-from labkit.features import check_size
+from labkit.features import check_size, network_key
 from labkit.quadrants.budget import fit_into, seconds_of_tasks
 from labkit.quadrants.comparison import Comparison
 from labkit.quadrants.runs import (
@@ -27,7 +27,6 @@ from labkit.quadrants.runs import (
     Task,
     dataset_digest,
     default_tops,
-    network_digest,
     run_pending,
     run_task,
 )
@@ -112,7 +111,7 @@ def _plan(
     per_class: int | Mapping[str, int] | None,
 ) -> list[Task]:
     """Return a task a seed and dataset, all datasets of a seed after one another."""
-    network = network_digest(anatomy(backbone).base)
+    network = network_key(anatomy(backbone).base)
     images = {name: dataset_digest(data) for name, data in named.items()}
     tasks = []
     for seed, (name, data) in itertools.product(seeds, named.items()):

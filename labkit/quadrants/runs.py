@@ -10,7 +10,6 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -197,36 +196,15 @@ def run_pending(task: Task) -> Iterator[Run]:
     """Run one pending strategy after another; each is kept as soon as it is finished."""
     bench = None
     for strategy in task.pending():
-        with _without_retracing_warnings():
-            bench = bench or _Bench(task, _networks_for(task))
-            run = bench.run(strategy)
+        bench = bench or _Bench(task, _networks_for(task))
+        run = bench.run(strategy)
         task.keep(run)
         yield run
-
-
-@contextmanager
-def _without_retracing_warnings() -> Iterator[None]:
-    """Keep TensorFlow from advising against what is meant here: a new model for each run."""
-    logger = tf.get_logger()
-    level = logger.level
-    logger.setLevel("ERROR")
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def dataset_digest(dataset: Dataset) -> str:
     """Return a digest of a dataset's images and labels, split by split, in their order."""
     return "-".join(_digest_of(s) for s in (dataset.train, dataset.validation, dataset.test))
-
-
-def network_digest(backbone: keras.Model) -> str:
-    """Return a digest of a network's layers and weights."""
-    digest = hashlib.blake2b(backbone.to_json().encode(), digest_size=16)
-    for weight in backbone.get_weights():
-        digest.update(np.ascontiguousarray(weight).data)
-    return digest.hexdigest()
 
 
 def default_tops(backbone: keras.Model) -> tuple[int, ...]:

@@ -21,12 +21,6 @@ from labkit.widgets.panel import Panel, checkbox, slider
 
 RECORDED = Path(__file__).with_name("learning_rates.json")
 
-MEASURES = {
-    "new": "new task",
-    "source": "ImageNet pictures",
-    "kept": "answers kept",
-}
-
 
 @dataclass(frozen=True, eq=False)
 class Recording:

@@ -26,7 +26,7 @@ from labkit.course.grading.assignment import Assignment, load_assignment
 from labkit.course.grading.examining import Examining
 from labkit.course.grading.folders import Submission
 from labkit.course.grading.grading import Examiner, Grader
-from labkit.course.grading.kernels import CellRun, sandboxed_kernel
+from labkit.course.grading.kernels import CellRun
 from labkit.course.grading.record import write_record
 from labkit.course.grading.results import (
     Grade,
@@ -317,25 +317,20 @@ class Workshop:
         self, plan: Plan, assignment: Assignment, examining: Examiner
     ) -> tuple[list[Grade], dict[int, CellRun]]:
         """Run what a plan says in the sandbox; return the grades, and what cells showed."""
-        with self._folder() as folder:
+        made = tempfile.TemporaryDirectory(prefix="labkit-grade-", ignore_cleanup_errors=True)
+        with made as folder:
             grader = Grader(
-                plan, assignment, examining, lambda: self._kernel(folder),
+                plan, assignment, examining, lambda: self._kernel(Path(folder)),
                 seconds=self._settings.seconds, memory=self._settings.memory,
             )  # fmt: skip
             return grader.grades(), grader.runs
-
-    @contextlib.contextmanager
-    def _folder(self) -> Iterator[Path]:
-        made = tempfile.TemporaryDirectory(prefix="labkit-grade-", ignore_cleanup_errors=True)
-        with made as folder:
-            yield Path(folder)
 
     def _kernel(self, folder: Path) -> Any:
         """Start a kernel in an emptied folder."""
         for path in folder.iterdir():
             shutil.rmtree(path, ignore_errors=True)
             path.unlink(missing_ok=True) if not path.is_dir() or path.is_symlink() else None
-        return sandboxed_kernel(self._box, folder)
+        return self._box.kernel(folder)
 
     def _desk(self, name: str) -> tuple[Assignment, Examining]:
         """Return an assignment and its examiner; one examiner is kept at a time."""

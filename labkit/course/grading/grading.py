@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from labkit.course.grading.assignment import Assignment, Exercise
@@ -30,16 +29,6 @@ _STATUS: dict[Trouble, Status] = {
     "timeout": "timeout", "memory": "memory", "processes": "error", "disk": "error",
     "output": "error", "died": "error",
 }  # fmt: skip
-
-
-@dataclass
-class _Kept:
-    """What the kernel has handed out for the exercises, in the order of its cells."""
-
-    messages: list[tuple[str, bytes]] = field(default_factory=list)
-
-    def has(self, exercise: str) -> bool:
-        return any(name == exercise for name, _ in self.messages)
 
 
 class Examiner(Protocol):
@@ -78,7 +67,7 @@ class Grader:
         self._session = Session(open_kernel, seconds)
         self._skipped: dict[int, Trouble] = {}
         self._lost: dict[str, Trouble] = {}
-        self._kept = _Kept()
+        self._kept: list[tuple[str, bytes]] = []  # handed out for the exercises
         self._starts = 0
         self._careful = False
         self._end = time.monotonic() + MOST_TIMES * seconds
@@ -94,10 +83,10 @@ class Grader:
         while self._starts < MOST_RESTARTS and not self._is_over():
             self._starts += 1
             self._session.start()
-            self._kept = _Kept()
+            self._kept = []
             if all(self._step(step) for step in self.plan.steps) and self._look_for_the_rest():
                 try:
-                    self.examining.begin(self._kept.messages)
+                    self.examining.begin(self._kept)
                 except ExaminerLost as lost:
                     self._lost[lost.exercise] = lost.trouble
                     continue
@@ -132,7 +121,9 @@ class Grader:
         return all(
             self._keep(exercise.name)
             for exercise in self.assignment.exercises
-            if not (exercise.manual or self._kept.has(exercise.name) or self._is_skipped(exercise))
+            if not (
+                exercise.manual or exercise.name in dict(self._kept) or self._is_skipped(exercise)
+            )
         )
 
     def _keep(self, name: str) -> bool:
@@ -146,7 +137,7 @@ class Grader:
                 self._lost[name] = lost.trouble
             self._careful = True
             return False
-        self._kept.messages.append((name, message))
+        self._kept.append((name, message))
         return True
 
     def _is_skipped(self, exercise: Exercise) -> bool:
@@ -182,7 +173,7 @@ class Grader:
 
     def _missing(self, exercise: Exercise) -> Grade | None:
         """Return a grade for an exercise of which nothing is there to be checked."""
-        names = b"".join(message for name, message in self._kept.messages
+        names = b"".join(message for name, message in self._kept
                          if name == exercise.name)  # fmt: skip
         if any(f'"{name}"'.encode() in names for name in exercise.names):
             return None

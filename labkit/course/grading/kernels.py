@@ -10,16 +10,15 @@ import base64
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import zmq
 from nbformat.v4 import output_from_msg
 
 if TYPE_CHECKING:
-    from labkit.course.sandbox import Sandbox
+    from labkit.course.sandbox import Kernel
 
 Trouble = Literal["timeout", "memory", "processes", "disk", "output", "died"]
 TROUBLES: dict[str, Trouble] = {
@@ -45,19 +44,7 @@ START_SECONDS = 180
 _AGENT = '__import__("labkit.course.grading.agent", fromlist=["x"])'
 
 
-class Kernel(Protocol):
-    """A running kernel."""
-
-    client: Any
-
-    def is_alive(self) -> bool:
-        """Tell whether the kernel's process runs."""
-
-    def cause(self) -> Trouble:
-        """Return why a dead kernel died."""
-
-
-OpenKernel = Callable[[], contextlib.AbstractContextManager[Kernel]]
+OpenKernel = Callable[[], contextlib.AbstractContextManager["Kernel"]]
 
 
 @dataclass
@@ -111,10 +98,11 @@ class Session:
         return self._kernel is not None
 
     def start(self) -> None:
-        """Start a kernel; what the last one knew is gone."""
+        """Start a kernel; what the last one knew is gone. CourseError when it does not start."""
         self.stop()
         self._kernel = self._stack.enter_context(self._open())
-        self._client = self._kernel.client
+        self._client = self._kernel.client(timeout=START_SECONDS)
+        self._stack.callback(self._client.stop_channels)
 
     def stop(self) -> None:
         """Stop the kernel."""
@@ -144,7 +132,7 @@ class Session:
         end = time.monotonic() + _SETTLE_SECONDS
         while time.monotonic() < end:
             if not self._kernel.is_alive():
-                cause = self._kernel.cause()
+                cause = _cause(self._kernel)
                 self.stop()
                 return cause
             time.sleep(_SETTLE_SECONDS / 5)
@@ -217,6 +205,8 @@ class _Talk:
         self.poller = zmq.Poller()
         for channel in (client.shell_channel, client.iopub_channel, client.stdin_channel):
             self.poller.register(channel.socket, zmq.POLLIN)
+        self.parting = client.iopub_channel.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self.poller.register(self.parting, zmq.POLLIN)
 
     def listen(self, seconds: float) -> Any:
         """Return the reply; KernelLost when it does not come in time."""
@@ -229,8 +219,10 @@ class _Talk:
                 raise KernelLost("timeout")
             ready = dict(self.poller.poll(min(_POLL_MS, int(left * 1000) + 1)))
             if not ready and not self.kernel.is_alive():
-                raise KernelLost(self.kernel.cause())
+                raise KernelLost(_cause(self.kernel))
             self._read(ready)
+            if self.parting in ready:
+                raise KernelLost(self._why_parted())
             if self.reply is not None:
                 if self.answer is not None:
                     break  # a call's outputs are not looked at
@@ -245,6 +237,15 @@ class _Talk:
         except KernelLost:
             return False
         return True
+
+    def _why_parted(self) -> Trouble:
+        """Return why no more outputs come: the kernel died, or one was too large to be read."""
+        end = time.monotonic() + _SETTLE_SECONDS
+        while self.kernel.is_alive():
+            if time.monotonic() > end:
+                return "output"
+            time.sleep(_SETTLE_SECONDS / 20)
+        return _cause(self.kernel)
 
     def _read(self, ready: dict[Any, int]) -> None:
         client = self.client
@@ -363,34 +364,9 @@ def plain(text: str) -> str:
     return str(strip_ansi(text))[:KEPT_TEXT]
 
 
-@contextlib.contextmanager
-def sandboxed_kernel(box: Sandbox, folder: Path) -> Iterator[Kernel]:
-    """Start a kernel in a sandbox, with a folder of its own to write to.
-
-    Raises CourseError when it does not start: nothing of the student's has run by then.
-    """
-    with box.kernel(folder) as kernel:
-        client = kernel.client(timeout=START_SECONDS)
-        try:
-            yield _Sandboxed(kernel, client)
-        finally:
-            client.stop_channels()
-
-
-class _Sandboxed:
-    """A kernel of ``labkit.course.sandbox``."""
-
-    def __init__(self, kernel: Any, client: Any) -> None:
-        self.client = client
-        self._kernel = kernel
-
-    def is_alive(self) -> bool:
-        """Tell whether the kernel's process runs."""
-        return self._kernel.ending is None and bool(self._kernel.is_alive())
-
-    def cause(self) -> Trouble:
-        """Return why it died, once the sandbox has said so."""
-        end = time.monotonic() + _IDLE_SECONDS
-        while self._kernel.ending is None and time.monotonic() < end:
-            time.sleep(0.05)
-        return TROUBLES.get(getattr(self._kernel.ending, "reason", ""), "died")
+def _cause(kernel: Kernel) -> Trouble:
+    """Return why a kernel died, once the sandbox has said so."""
+    end = time.monotonic() + _IDLE_SECONDS
+    while kernel.ending is None and time.monotonic() < end:
+        time.sleep(0.05)
+    return TROUBLES.get(kernel.ending.reason, "died") if kernel.ending else "died"

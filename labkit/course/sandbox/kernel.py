@@ -134,7 +134,7 @@ class Kernel:
 
     def is_alive(self) -> bool:
         """Whether the kernel runs."""
-        return bool(run_sync(self.manager.is_alive)())
+        return self.ending is None and bool(run_sync(self.manager.is_alive)())
 
     def kill(self) -> None:
         """End the kernel and everything that it started; returns when nothing is left."""

@@ -281,6 +281,8 @@ CASES = [
     Case("1 GB of output", first("for _ in range(1000): print('x' * 10**6)")),
     Case("output in answer", answers(rate="while True: print('x' * 10**6)"),
          {"rate": ("error", 0)}),
+    Case("output too large to read",
+         answers(rate="print('x' * 320_000_000)\nlearning_rate = 1e-4"), {"rate": ("error", 0)}),
     Case("disk full", first(
         "for n in range(99):\n    with open(f'{n}', 'wb') as f: f.write(bytes(100 * 10**6))")),
     Case("100 MB notebook", changed(_huge)),
