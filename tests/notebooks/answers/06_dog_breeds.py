@@ -205,6 +205,17 @@ RIGHT = {
                          [0.2, 0.5, 0.7, 0.05]))""",
     ],
     "recipe": [
+        # the activations as layers, the head a model of its own
+        """def recipe(backbone, n_classes, hidden=1024):
+    backbone.trainable = False
+    layers = keras.layers
+    head = keras.Sequential([
+        layers.GlobalAveragePooling2D(), layers.Dense(hidden), layers.Activation("relu"),
+        layers.Dense(n_classes), layers.Softmax(),
+    ])
+    model = keras.Sequential([backbone, head])
+    model.compile("rmsprop", keras.losses.CategoricalCrossentropy(), metrics=["accuracy"])
+    return model""",
         RECIPE.format(**GOOD),
         """def recipe(backbone, n_classes, hidden=1024):
     model = labkit.build_classifier(backbone, n_classes, head="dense", hidden=hidden)
