@@ -221,12 +221,12 @@ class _Talk:
             if not ready and not self.kernel.is_alive():
                 raise KernelLost(_cause(self.kernel))
             self._read(ready)
-            if self.parting in ready:
-                raise KernelLost(self._why_parted())
             if self.reply is not None:
                 if self.answer is not None:
                     break  # a call's outputs are not looked at
                 end = min(end, time.monotonic() + _IDLE_SECONDS)
+            if self.parting in ready:
+                raise KernelLost(self._why_parted())
         return self.reply
 
     def interrupt(self) -> bool:
